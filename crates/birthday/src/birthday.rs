@@ -146,6 +146,3 @@ fn real_date(year: i16, month: i16, day: i16) -> Option<Date> {
     let part = |number: i16| i8::try_from(number).ok();
     Date::new(year, part(month)?, part(day)?).ok().filter(|date| date.year() >= 1)
 }
-
-#[cfg(test)]
-mod tests;

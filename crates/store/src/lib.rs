@@ -1,1 +1,19 @@
+//! Where users and their birthdays are kept.
+//!
+//! [`Store`] is the whole of it; which engine answers is chosen by a URL and nothing else.
 
+mod store;
+mod change;
+mod error;
+mod location;
+mod lane;
+mod backend;
+mod sqlite;
+mod migrate;
+mod metrics;
+
+pub use change::{Change, Outcome};
+pub use error::{OpenError, Reason, StoreError};
+pub use location::{InvalidLocation, Location};
+pub use migrate::Migrated;
+pub use store::{ANSWER_WITHIN, Options, Store};

@@ -1,9 +1,8 @@
 //! The arithmetic against an oracle of its own: a calendar that is walked day by day and shares no
 //! code with what it checks.
 
+use birthday::{Birthday, InvalidBirthday, LeapDay};
 use jiff::civil::{Date, date};
-
-use super::*;
 
 /// A day as the walker knows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,0 +1,76 @@
+//! Which engine answers? One variant an engine, one match an operation.
+
+use birthday::{Birthday, Name, User};
+
+use crate::metrics::Metrics;
+use crate::sqlite::Sqlite;
+use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
+
+/// The engines; the set is closed, and the compiler lists every place to touch when one is added.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    Sqlite(Sqlite),
+}
+
+impl Backend {
+    pub(crate) async fn open(
+        location: &Location,
+        options: Options,
+        metrics: &Metrics,
+    ) -> Result<Self, OpenError> {
+        match location {
+            Location::SqliteFile(path) => Sqlite::open_file(path, options, metrics).map(Self::Sqlite),
+            Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
+        }
+    }
+
+    pub(crate) async fn migrate(location: &Location, options: Options) -> Result<Migrated, OpenError> {
+        match location {
+            Location::SqliteFile(path) => Sqlite::migrate_file(path, options),
+            // There is nothing to keep, and so nothing to bring up to date.
+            Location::SqliteMemory => Ok(Migrated::default()),
+        }
+    }
+
+    pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.birthday(name),
+        }
+    }
+
+    pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.user(name),
+        }
+    }
+
+    pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.users(after, limit),
+        }
+    }
+
+    pub(crate) async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.commit(change).await,
+        }
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.ping(),
+        }
+    }
+
+    pub(crate) async fn broken(&self) -> String {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.broken().await,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
+}

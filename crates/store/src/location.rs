@@ -1,0 +1,95 @@
+//! Which store does a URL name?
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Where a store is, read from a URL: `sqlite:FILE` or `sqlite::memory:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// The embedded store in a file.
+    SqliteFile(PathBuf),
+    /// The embedded store in memory: gone when the program ends.
+    SqliteMemory,
+}
+
+/// A text that names no store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLocation {
+    /// No scheme that is known. The URL itself is not repeated: it may hold a password.
+    #[error("a store is named by a URL such as sqlite:hello-birthday.db or sqlite::memory:")]
+    Scheme,
+    /// `sqlite:` and nothing, or a folder.
+    #[error("sqlite: must be followed by the name of a file, or by :memory:")]
+    File,
+    /// `?` in the URL.
+    #[error("a sqlite: URL takes no parameters after '?'")]
+    Parameters,
+}
+
+impl FromStr for Location {
+    type Err = InvalidLocation;
+
+    /// After `sqlite:`, or `sqlite://`, everything is the path, as written.
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let path = url.strip_prefix("sqlite:").ok_or(InvalidLocation::Scheme)?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        match path {
+            ":memory:" => Ok(Self::SqliteMemory),
+            _ if path.contains('?') => Err(InvalidLocation::Parameters),
+            _ if path.is_empty() || path.ends_with('/') || path.starts_with(':') || path.contains('\0') => {
+                Err(InvalidLocation::File)
+            }
+            _ => Ok(Self::SqliteFile(path.into())),
+        }
+    }
+}
+
+/// Where the data is, in words for the operator.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SqliteFile(path) => write!(f, "the SQLite file {}", path.display()),
+            Self::SqliteMemory => f.write_str("memory, and is gone when the program ends"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_file_or_memory() {
+        for (url, path) in [
+            ("sqlite:hello-birthday.db", "hello-birthday.db"),
+            ("sqlite:./a b/é.db", "./a b/é.db"),
+            ("sqlite://data/x.db", "data/x.db"),
+            ("sqlite:/data/x.db", "/data/x.db"),
+            ("sqlite:///data/x.db", "/data/x.db"),
+        ] {
+            assert_eq!(url.parse(), Ok(Location::SqliteFile(path.into())), "{url}");
+        }
+        assert_eq!("sqlite::memory:".parse(), Ok(Location::SqliteMemory));
+        assert_eq!("sqlite://:memory:".parse(), Ok(Location::SqliteMemory));
+    }
+
+    #[test]
+    fn what_names_no_store_is_refused_without_repeating_it() {
+        for (url, refusal) in [
+            ("", InvalidLocation::Scheme),
+            ("hello-birthday.db", InvalidLocation::Scheme),
+            ("mysql://root:secret@host/db", InvalidLocation::Scheme),
+            ("SQLITE:x", InvalidLocation::Scheme),
+            ("sqlite:", InvalidLocation::File),
+            ("sqlite:///", InvalidLocation::File),
+            ("sqlite:folder/", InvalidLocation::File),
+            ("sqlite::memory", InvalidLocation::File),
+            ("sqlite:a\0b", InvalidLocation::File),
+            ("sqlite:x.db?mode=ro", InvalidLocation::Parameters),
+        ] {
+            assert_eq!(url.parse::<Location>(), Err(refusal.clone()), "{url}");
+            assert!(!refusal.to_string().contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a store tells of itself, in Prometheus' terms.
+
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The store's own metrics; every clone counts into the same ones.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// How long callers wait, in the order of [`Operation`].
+    operations: [Histogram; Operation::NAMES.len()],
+    /// How long the engine takes for one commit.
+    pub(crate) commit: Histogram,
+    /// How many changes share one commit.
+    pub(crate) batch: Histogram,
+    /// How many changes wait.
+    pub(crate) queue: Gauge<i64, AtomicI64>,
+}
+
+/// What callers ask of a store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    Birthday,
+    User,
+    Users,
+    Commit,
+}
+
+impl Operation {
+    const NAMES: [&'static str; 4] = ["birthday", "user", "users", "commit"];
+}
+
+/// Seconds: from the price of one look-up to the longest that a caller waits.
+const SECONDS: [f64; 14] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0];
+/// Changes of one commit, up to the most there can be.
+const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("hello_birthday_store");
+        let operations =
+            Family::<[(&str, &str); 1], Histogram, fn() -> Histogram>::new_with_constructor(seconds);
+        let metrics = Self {
+            operations: Operation::NAMES.map(|name| operations.get_or_create(&[("operation", name)]).clone()),
+            commit: seconds(),
+            batch: Histogram::new(SIZES),
+            queue: Gauge::default(),
+        };
+        registry.register_with_unit(
+            "operation_duration",
+            "How long callers waited for an answer of the store",
+            Unit::Seconds,
+            operations,
+        );
+        registry.register_with_unit(
+            "commit_duration",
+            "How long the store took to make one batch of changes durable",
+            Unit::Seconds,
+            metrics.commit.clone(),
+        );
+        registry.register("batch_size", "How many changes were made durable together", metrics.batch.clone());
+        registry.register("queue_depth", "How many changes wait for the store", metrics.queue.clone());
+        metrics
+    }
+
+    pub(crate) const fn operation(&self, operation: Operation) -> &Histogram {
+        &self.operations[operation as usize]
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}

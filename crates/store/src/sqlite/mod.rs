@@ -1,0 +1,138 @@
+//! The embedded store: one SQLite file, one writer that commits in groups, and readers that never wait
+//! for it.
+
+mod guard;
+mod connection;
+mod schema;
+mod readers;
+mod writer;
+mod rows;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use birthday::{Birthday, Name, User};
+use tokio::sync::watch;
+
+use crate::lane::{Lane, lane};
+use crate::metrics::Metrics;
+use crate::{ANSWER_WITHIN, Change, Migrated, OpenError, Options, Outcome, Reason, StoreError};
+use connection::Place;
+use guard::Lock;
+use readers::Readers;
+use writer::Writer;
+
+/// How one change ended.
+type Fate = Result<Outcome, StoreError>;
+
+/// The handle; every clone is the same store.
+#[derive(Clone)]
+pub(crate) struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    lane: Lane<Change, Fate>,
+    readers: Arc<Readers>,
+    /// Why the store is broken, once it is.
+    broken: watch::Receiver<Option<Arc<str>>>,
+    closing: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Sqlite {
+    pub(crate) fn open_file(path: &Path, options: Options, metrics: &Metrics) -> Result<Self, OpenError> {
+        let lock = Lock::take(path, options)?;
+        let place = Place::File(path.to_owned());
+        let mut connection = place.open_writer()?;
+        schema::migrate(&mut connection, &place)?;
+        let readers = Readers::open(&place)?;
+        Self::start(Writer::of_file(connection, lock), readers, metrics, Some(&place))
+    }
+
+    pub(crate) fn open_memory(metrics: &Metrics) -> Result<Self, OpenError> {
+        let mut connection = Place::Memory.open_writer()?;
+        schema::migrate(&mut connection, &Place::Memory)?;
+        let (readers, only) = Readers::sharing(connection);
+        Self::start(Writer::sharing(only), readers, metrics, None)
+    }
+
+    pub(crate) fn migrate_file(path: &Path, options: Options) -> Result<Migrated, OpenError> {
+        let _lock = Lock::take(path, options)?;
+        let place = Place::File(path.to_owned());
+        schema::migrate(&mut place.open_writer()?, &place)
+    }
+
+    /// Starts the writer's thread, and for a file the one that looks whether it is whole.
+    fn start(
+        writer: Writer,
+        readers: Readers,
+        metrics: &Metrics,
+        check: Option<&Place>,
+    ) -> Result<Self, OpenError> {
+        let (lane, inbox) = lane(metrics.queue.clone());
+        let (report, broken) = watch::channel(None);
+        let readers = Arc::new(readers);
+        let closing = Arc::new(AtomicBool::new(false));
+        let mut threads = vec![writer.start(inbox, Arc::clone(&readers), report.clone(), metrics.clone())?];
+        if let Some(place) = check {
+            threads.push(connection::start_check(place, report, Arc::clone(&closing))?);
+        }
+        let threads = Mutex::new(threads);
+        Ok(Self { shared: Arc::new(Shared { lane, readers, broken, closing, threads }) })
+    }
+
+    pub(crate) fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
+        self.shared.readers.read(|connection| rows::birthday(connection, name))
+    }
+
+    pub(crate) fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
+        self.shared.readers.read(|connection| rows::user(connection, name))
+    }
+
+    pub(crate) fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
+        self.shared.readers.read(|connection| rows::users(connection, after, limit))
+    }
+
+    pub(crate) async fn commit(&self, change: Change) -> Fate {
+        self.shared.lane.ask(change, ANSWER_WITHIN).await?
+    }
+
+    pub(crate) fn ping(&self) -> Result<(), StoreError> {
+        if let Some(reason) = &*self.shared.broken.borrow() {
+            return Err(StoreError::NotApplied(Reason::Unavailable(Arc::clone(reason))));
+        }
+        self.shared.readers.read(rows::touch)
+    }
+
+    pub(crate) async fn broken(&self) -> String {
+        let mut broken = self.shared.broken.clone();
+        match broken.wait_for(Option::is_some).await {
+            Ok(reason) => reason.as_deref().unwrap_or_default().to_owned(),
+            // Closed, and never broken.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        self.shared.lane.close().await;
+        let threads =
+            std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked said so already.
+            let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

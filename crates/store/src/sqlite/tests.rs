@@ -1,0 +1,253 @@
+//! What only the embedded store promises.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use birthday::{Birthday, Email};
+use prometheus_client::registry::Registry;
+use rusqlite::Connection;
+
+use super::*;
+
+fn metrics() -> Metrics {
+    Metrics::register(&mut Registry::default())
+}
+
+fn open(path: &Path) -> Sqlite {
+    Sqlite::open_file(path, Options::default(), &metrics()).unwrap()
+}
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    (folder, path)
+}
+
+fn log_bytes(path: &Path) -> u64 {
+    path.with_extension("db-wal").metadata().map_or(0, |facts| facts.len())
+}
+
+fn save(who: &str, number: i64) -> Change {
+    let birthday =
+        Birthday::from_stored(number % 12 + 1, number % 28 + 1, Some(1900 + number % 100)).unwrap();
+    Change::SaveBirthday { name: Name::parse(who).unwrap(), birthday }
+}
+
+/// A store on which each commit takes a millisecond, and the count of its commits.
+fn slow_store(path: &Path) -> (Sqlite, Arc<AtomicUsize>) {
+    let lock = Lock::take(path, Options::default()).unwrap();
+    let place = Place::File(path.to_owned());
+    let mut connection = place.open_writer().unwrap();
+    schema::migrate(&mut connection, &place).unwrap();
+    let commits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&commits);
+    let slow = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(1));
+        false
+    };
+    connection.commit_hook(Some(slow)).unwrap();
+    let readers = Readers::open(&place).unwrap();
+    (Sqlite::start(Writer::of_file(connection, lock), readers, &metrics(), None).unwrap(), commits)
+}
+
+/// Saves until each of that many savers has saved that often, and says how long that took.
+async fn save_all(sqlite: &Sqlite, savers: usize, each: usize) -> Duration {
+    let start = Instant::now();
+    let savers: Vec<_> = (0..savers)
+        .map(|saver| {
+            let sqlite = sqlite.clone();
+            tokio::spawn(async move {
+                for number in 0..each {
+                    let number = i64::try_from(number).unwrap();
+                    assert_eq!(
+                        sqlite.commit(save(&format!("u{saver}"), number)).await.unwrap(),
+                        Outcome::Done
+                    );
+                }
+            })
+        })
+        .collect();
+    for saver in savers {
+        saver.await.unwrap();
+    }
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn sixty_four_savers_share_commits_thirty_to_one() {
+    let (_folder, path) = folder();
+    let (sqlite, commits) = slow_store(&path);
+    let alone = save_all(&sqlite, 1, 200).await;
+    assert_eq!(commits.swap(0, Ordering::Relaxed), 200, "a saver alone waits for nobody");
+    let together = save_all(&sqlite, 64, 200).await;
+    let commits = commits.load(Ordering::Relaxed);
+    // Counted, not timed: the clock of a busy machine proves nothing. The times are for the reader.
+    let saves = 64 * 200;
+    println!(
+        "commits of 1 ms: 1 saver {:.0} saves/s, 64 savers {:.0} saves/s in {commits} commits of {:.1} saves",
+        200.0 / alone.as_secs_f64(),
+        f64::from(saves) / together.as_secs_f64(),
+        f64::from(saves) / commits as f64,
+    );
+    assert!(commits * 30 <= 64 * 200, "{commits} commits");
+}
+
+#[tokio::test]
+async fn the_same_date_again_writes_nothing() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
+    let before = log_bytes(&path);
+    for _ in 0..50 {
+        assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Unchanged);
+    }
+    assert!(log_bytes(&path) <= before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_log_stays_small_through_a_long_mixed_run() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    let done = Arc::new(AtomicBool::new(false));
+    // Readers that never pause, so that there is always a snapshot somewhere.
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (sqlite, done) = (sqlite.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let name = Name::parse("u1").unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    sqlite.birthday(&name).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let mut largest = 0;
+    for _ in 0..20 {
+        save_all(&sqlite, 64, 60).await;
+        largest = largest.max(log_bytes(&path));
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    println!("76,800 saves beside readers: the log had at most {largest} bytes");
+    assert!(largest < 32 << 20, "{largest} bytes");
+    // At rest it is cut to nothing, and so are the pages of who was erased.
+    let start = Instant::now();
+    while log_bytes(&path) > 0 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{} bytes", log_bytes(&path));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_erased_is_not_in_the_files_either() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    let name = Name::parse("Zebulonia").unwrap();
+    let email = Email::parse("zebulonia@example.org").unwrap();
+    sqlite.commit(Change::Register { name: name.clone(), email }).await.unwrap();
+    sqlite.commit(Change::Erase { name }).await.unwrap();
+    sqlite.close().await;
+    assert_eq!(log_bytes(&path), 0);
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(!bytes.windows(9).any(|window| window.eq_ignore_ascii_case(b"zebulonia")));
+}
+
+#[tokio::test]
+async fn a_second_writer_is_kept_out_while_the_first_one_runs() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    let refused = Sqlite::open_file(&path, Options::default(), &metrics()).err().unwrap();
+    assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+    let refused = Sqlite::migrate_file(&path, Options::default()).unwrap_err();
+    assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+    sqlite.close().await;
+    assert_eq!(Sqlite::migrate_file(&path, Options::default()).unwrap(), Migrated { from: 1, to: 1 });
+}
+
+#[tokio::test]
+async fn another_programs_database_is_left_alone() {
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let refused = Sqlite::open_file(&path, Options::default(), &metrics()).err().unwrap();
+    assert!(matches!(refused, OpenError::NotOurs { .. }), "{refused}");
+    std::fs::write(&path, "this is a letter, not a database, and it is long enough to be looked at as one")
+        .unwrap();
+    let refused = Sqlite::open_file(&path, Options::default(), &metrics()).err().unwrap();
+    assert!(matches!(refused, OpenError::Engine { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_opened_only_if_it_only_expanded() {
+    let (_folder, path) = folder();
+    open(&path).close().await;
+    let newer = |works_since: i64| {
+        let sql = "INSERT OR REPLACE INTO schema_migrations VALUES (9, 'from the future', ?1)";
+        Connection::open(&path).unwrap().execute(sql, [works_since]).unwrap();
+        Sqlite::open_file(&path, Options::default(), &metrics())
+    };
+    newer(1).unwrap().close().await;
+    let refused = newer(2).err().unwrap();
+    assert!(matches!(refused, OpenError::TooNew { found: 9, known: 1 }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_reported() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    save_all(&sqlite, 500, 1).await;
+    sqlite.close().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The last page: the first ones are read when the file is opened, and are found there.
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    let sqlite = open(&path);
+    assert_eq!(sqlite.broken().await, "the database file is damaged");
+    assert!(sqlite.ping().is_err());
+}
+
+#[tokio::test]
+async fn a_change_that_another_programs_lock_keeps_waiting_is_not_applied() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    let shell = Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = sqlite.commit(save("Anna", 1)).await;
+    assert!(matches!(refused, Err(StoreError::NotApplied(Reason::TooSlow))), "{refused:?}");
+    shell.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(sqlite.birthday(&Name::parse("Anna").unwrap()).unwrap(), None);
+    assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn no_room_is_not_applied_and_the_store_goes_on() {
+    let (_folder, path) = folder();
+    let lock = Lock::take(&path, Options::default()).unwrap();
+    let place = Place::File(path.clone());
+    let mut connection = place.open_writer().unwrap();
+    schema::migrate(&mut connection, &place).unwrap();
+    connection.pragma_update(None, "max_page_count", 8).unwrap();
+    let readers = Readers::open(&place).unwrap();
+    let sqlite = Sqlite::start(Writer::of_file(connection, lock), readers, &metrics(), None).unwrap();
+    let mut kept = Vec::new();
+    let refused = loop {
+        let who = format!("{}{}", "n".repeat(50), kept.len());
+        match sqlite.commit(save(&who, 1)).await {
+            Ok(_) => kept.push(who),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StoreError::NotApplied(Reason::Full)), "{refused}");
+    sqlite.ping().unwrap();
+    for who in &kept {
+        assert!(sqlite.birthday(&Name::parse(who).unwrap()).unwrap().is_some());
+    }
+    assert_eq!(sqlite.users(None, 1000).unwrap().len(), kept.len());
+    let erase = Change::Erase { name: Name::parse(&kept[0]).unwrap() };
+    assert_eq!(sqlite.commit(erase).await.unwrap(), Outcome::Done);
+}

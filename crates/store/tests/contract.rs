@@ -1,0 +1,208 @@
+//! What every store promises, asked of each through its URL.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use birthday::{Birthday, Email, Name, User};
+use prometheus_client::registry::Registry;
+use store::{Change, Location, Options, Outcome, Store};
+
+/// An empty store, and what has to live as long as it does.
+struct Fresh {
+    store: Store,
+    location: Location,
+    _folder: tempfile::TempDir,
+}
+
+/// Every kind of store there is.
+async fn every_store() -> Vec<Fresh> {
+    let mut stores = Vec::new();
+    for url in ["sqlite:FOLDER/contract.db", "sqlite::memory:"] {
+        let folder = tempfile::tempdir().unwrap();
+        let location: Location = url.replace("FOLDER", folder.path().to_str().unwrap()).parse().unwrap();
+        stores.push(Fresh { store: open(&location).await, location, _folder: folder });
+    }
+    stores
+}
+
+async fn open(location: &Location) -> Store {
+    Store::open(location, Options::default(), &mut Registry::default()).await.unwrap()
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+fn day(month: i64, day: i64, year: Option<i64>) -> Birthday {
+    Birthday::from_stored(month, day, year).unwrap()
+}
+
+async fn save(store: &Store, who: &str, birthday: Birthday) -> Outcome {
+    store.commit(Change::SaveBirthday { name: name(who), birthday }).await.unwrap()
+}
+
+async fn register(store: &Store, who: &str, address: &str) -> Outcome {
+    store.commit(Change::Register { name: name(who), email: email(address) }).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_saved_birthday_is_read_back_and_the_last_save_wins() {
+    for Fresh { store, .. } in every_store().await {
+        assert_eq!(store.birthday(&name("Anna")).await.unwrap(), None);
+        assert_eq!(save(&store, "Anna", day(6, 15, Some(1990))).await, Outcome::Done);
+        assert_eq!(store.birthday(&name("Anna")).await.unwrap(), Some(day(6, 15, Some(1990))));
+        assert_eq!(save(&store, "Anna", day(6, 15, Some(1990))).await, Outcome::Unchanged);
+        for (next, outcome) in [
+            (day(6, 15, Some(1991)), Outcome::Done),
+            (day(6, 15, None), Outcome::Done),
+            (day(6, 15, None), Outcome::Unchanged),
+            (day(2, 29, None), Outcome::Done),
+            (day(2, 29, Some(2000)), Outcome::Done),
+        ] {
+            assert_eq!(save(&store, "Anna", next).await, outcome);
+            assert_eq!(store.birthday(&name("Anna")).await.unwrap(), Some(next));
+        }
+        assert_eq!(store.birthday(&name("anna")).await.unwrap(), None, "case is significant");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_given_once_and_changed_only_on_purpose() {
+    for Fresh { store, .. } in every_store().await {
+        assert_eq!(register(&store, "my_username", "a@example.org").await, Outcome::Done);
+        assert_eq!(register(&store, "my_username", "a@example.org").await, Outcome::Unchanged);
+        assert_eq!(register(&store, "my_username", "b@example.org").await, Outcome::Conflict);
+        let change = |who: &str| Change::ChangeEmail { name: name(who), email: email("c@example.org") };
+        assert_eq!(store.commit(change("my_username")).await.unwrap(), Outcome::Done);
+        assert_eq!(store.commit(change("my_username")).await.unwrap(), Outcome::Unchanged);
+        assert_eq!(store.commit(change("nobody")).await.unwrap(), Outcome::Absent);
+        let user = store.user(&name("my_username")).await.unwrap().unwrap();
+        assert_eq!(
+            user,
+            User { name: name("my_username"), email: Some(email("c@example.org")), birthday: None }
+        );
+        assert_eq!(store.user(&name("nobody")).await.unwrap(), None);
+        assert_eq!(store.birthday(&name("my_username")).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_birthday_and_an_address_of_one_name_are_one_user() {
+    for Fresh { store, .. } in every_store().await {
+        save(&store, "Anna", day(6, 15, Some(1990))).await;
+        assert_eq!(register(&store, "Anna", "a@example.org").await, Outcome::Done);
+        save(&store, "Anna", day(6, 16, Some(1990))).await;
+        let user = User {
+            name: name("Anna"),
+            email: Some(email("a@example.org")),
+            birthday: Some(day(6, 16, Some(1990))),
+        };
+        assert_eq!(store.user(&name("Anna")).await.unwrap(), Some(user.clone()));
+        assert_eq!(store.users(None, 10).await.unwrap(), [user]);
+    }
+}
+
+#[tokio::test]
+async fn who_is_erased_is_gone() {
+    for Fresh { store, .. } in every_store().await {
+        save(&store, "Anna", day(6, 15, Some(1990))).await;
+        register(&store, "Anna", "a@example.org").await;
+        let erase = || store.commit(Change::Erase { name: name("Anna") });
+        assert_eq!(erase().await.unwrap(), Outcome::Done);
+        assert_eq!(erase().await.unwrap(), Outcome::Absent);
+        assert_eq!(store.user(&name("Anna")).await.unwrap(), None);
+        assert_eq!(store.birthday(&name("Anna")).await.unwrap(), None);
+        assert_eq!(store.users(None, 10).await.unwrap(), []);
+        assert_eq!(register(&store, "Anna", "b@example.org").await, Outcome::Done);
+        assert_eq!(store.birthday(&name("Anna")).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn users_are_listed_page_by_page_in_the_order_of_their_bytes() {
+    let ordered = ["0", "A", "Z", "a", "a-b", "a.b", "a_b", "ab", "z", "é", "Łukasz", "देवी", "𠀀"];
+    for Fresh { store, .. } in every_store().await {
+        for who in ordered.iter().rev() {
+            register(&store, who, "x@example.org").await;
+        }
+        let mut pages = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.users(after.as_ref(), 4).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.clone());
+            pages.push(page.into_iter().map(|user| user.name).collect::<Vec<_>>());
+        }
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4, 1]);
+        assert_eq!(pages.concat().iter().map(Name::as_str).collect::<Vec<_>>(), ordered);
+        let after = store.users(Some(&name("b")), 2).await.unwrap();
+        assert_eq!(after.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["z", "é"]);
+    }
+}
+
+#[tokio::test]
+async fn changes_of_many_callers_are_all_kept_and_each_gets_its_own_answer() {
+    for Fresh { store, .. } in every_store().await {
+        let callers: Vec<_> = (0..500)
+            .map(|number| {
+                let store = store.clone();
+                // Five callers a name: one is first, four find the same address there.
+                tokio::spawn(
+                    async move { register(&store, &format!("u{}", number % 100), "x@example.org").await },
+                )
+            })
+            .collect();
+        let mut done = 0;
+        for caller in callers {
+            let outcome = caller.await.unwrap();
+            assert!(matches!(outcome, Outcome::Done | Outcome::Unchanged), "{outcome:?}");
+            done += usize::from(outcome == Outcome::Done);
+        }
+        assert_eq!(done, 100);
+        assert_eq!(store.users(None, 1000).await.unwrap().len(), 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_was_answered_sees_the_change_whichever_thread_reads() {
+    for Fresh { store, .. } in every_store().await {
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    for round in 0..100_i64 {
+                        let who = format!("w{writer}");
+                        let birthday = day(round % 12 + 1, round % 28 + 1, Some(1900 + round));
+                        save(&store, &who, birthday).await;
+                        for _ in 0..3 {
+                            let (store, who) = (store.clone(), name(&who));
+                            let read = tokio::spawn(async move { store.birthday(&who).await });
+                            assert_eq!(read.await.unwrap().unwrap(), Some(birthday));
+                        }
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_is_there_after_a_restart() {
+    for Fresh { store, location, _folder } in every_store().await {
+        if location == Location::SqliteMemory {
+            continue;
+        }
+        save(&store, "Anna", day(2, 29, None)).await;
+        store.close().await;
+        let closed = store.commit(Change::Erase { name: name("Anna") }).await;
+        assert!(matches!(closed, Err(store::StoreError::NotApplied(_))), "{closed:?}");
+        let store = open(&location).await;
+        assert_eq!(store.birthday(&name("Anna")).await.unwrap(), Some(day(2, 29, None)));
+        store.ping().await.unwrap();
+    }
+}
