@@ -1,0 +1,79 @@
+//! What can the program be told to do?
+
+mod settings;
+mod serve;
+mod migrate;
+mod healthcheck;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+pub use settings::Cli;
+use settings::{Command, UsageError};
+
+/// Why a command ended badly.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// A setting is wrong; its name is in the words.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// One sentence.
+    #[error("{0}")]
+    Failed(String),
+    /// The store must be opened anew.
+    #[error("{0}")]
+    StoreBroken(String),
+}
+
+impl Failure {
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// 1: failed. 2: used wrongly. 74: an I/O error of the store, after which a restart helps (EX_IOERR of
+    /// BSD's sysexits.h).
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::StoreBroken(_) => 74,
+        }
+    }
+}
+
+/// Runs what the command line says.
+#[must_use]
+pub fn run() -> ExitCode {
+    hide_what_panics_say();
+    let cli = match settings::parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let result = match cli.into_command() {
+        Command::Serve(settings) => serve::run(&settings),
+        Command::Migrate(settings) => migrate::run(&settings),
+        Command::Healthcheck(settings) => healthcheck::run(&settings),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where nobody can read it, the exit code says enough.
+            let _ = writeln!(std::io::stderr(), "hello-birthday: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// The words of a panic may hold somebody's data; where it happened can't.
+fn hide_what_panics_say() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a fault of the program: please report it");
+    }));
+}

@@ -1,0 +1,266 @@
+//! What can be set, by which flag and which variable? The one file that knows the command line and the
+//! environment.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use birthday::{LeapDay, Zone, find_zone};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use server::{Drain, Limits};
+use store::Location;
+
+use crate::log::{Filter, Format};
+
+/// A self-hosted birthday service: keep a date by name, count the days until the next birthday.
+#[derive(Debug, Parser)]
+#[command(name = "hello-birthday", version, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Without a command, the service is started: `hello-birthday` is `hello-birthday serve`."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeSettings,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve over HTTP until SIGTERM or SIGINT
+    Serve(ServeSettings),
+    /// Bring the store's schema up to date, and end
+    Migrate(StoreSettings),
+    /// Ask the service that runs here whether it is healthy, for images without a shell
+    Healthcheck(HealthcheckSettings),
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ServeSettings {
+    #[command(flatten)]
+    listen: ListenSettings,
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    #[command(flatten)]
+    calendar: CalendarSettings,
+    #[command(flatten)]
+    pub(super) log: LogSettings,
+    /// Address and port of a listener for /metrics alone; without it they are on the main one
+    #[arg(long, env = "HELLO_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(super) metrics_listen: Option<SocketAddr>,
+    /// How long to go on accepting after SIGTERM, for load balancers to notice
+    #[arg(long, env = "HELLO_DRAIN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    drain_delay: Duration,
+    /// How long requests in flight may take after that
+    #[arg(long, env = "HELLO_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    drain_timeout: Duration,
+    /// Connections that may be open at once
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = Limits::default().connections)]
+    max_connections: usize,
+    /// Connections that one client address may have open at once, for a service without a proxy
+    /// before it; no limit if not set
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
+    max_connections_per_address: Option<usize>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ListenSettings {
+    /// Address and port to listen on [default: 127.0.0.1:8080, or [::]:$PORT where PORT is set]
+    #[arg(long, env = "HELLO_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Not a flag: PORT is what platforms that run a container set.
+    #[arg(skip = port_of_environment())]
+    port: Option<OsString>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct StoreSettings {
+    /// Where the data is: sqlite:FILE or sqlite::memory: [default: sqlite:hello-birthday.db]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    store: Option<String>,
+    /// A file that holds the store's URL, for secrets that are mounted
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    store_file: Option<PathBuf>,
+    /// Keep the data even on a network file system, where it can be lost
+    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM")]
+    pub(super) any_file_system: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct CalendarSettings {
+    /// The IANA name of the zone whose today it is
+    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
+    time_zone: Zone,
+    /// When somebody born on 29 February has a birthday in a common year
+    #[arg(long, env = "HELLO_LEAP_DAY", value_name = "RULE", default_value = "feb28")]
+    leap_day: Rule,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rule {
+    /// On 28 February
+    Feb28,
+    /// On 1 March
+    Mar1,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct LogSettings {
+    /// How log lines look
+    #[arg(long, env = "HELLO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: Format,
+    /// Which log lines are written: a level, or pairs such as info,request=off
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    pub(super) log: Filter,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct HealthcheckSettings {
+    #[command(flatten)]
+    pub(super) listen: ListenSettings,
+    /// Ask whether it is ready for requests, too
+    #[arg(long)]
+    pub(super) ready: bool,
+}
+
+/// A setting that can't be used; the words begin with its name.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(String);
+
+/// Reads the command line and the environment.
+pub(super) fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches().map_err(name_the_variable)?;
+    Cli::from_arg_matches(&matches)
+}
+
+impl Cli {
+    pub(super) fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+impl ServeSettings {
+    pub(super) fn listen(&self) -> Result<SocketAddr, UsageError> {
+        self.listen.address()
+    }
+
+    pub(super) fn leap_day(&self) -> LeapDay {
+        match self.calendar.leap_day {
+            Rule::Feb28 => LeapDay::Feb28,
+            Rule::Mar1 => LeapDay::Mar1,
+        }
+    }
+
+    pub(super) fn time_zone(&self) -> Zone {
+        self.calendar.time_zone.clone()
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            ..Limits::default()
+        }
+    }
+
+    pub(super) const fn drain(&self) -> Drain {
+        Drain { delay: self.drain_delay, timeout: self.drain_timeout }
+    }
+}
+
+impl ListenSettings {
+    pub(super) fn address(&self) -> Result<SocketAddr, UsageError> {
+        match (self.listen, &self.port) {
+            (Some(address), _) => Ok(address),
+            (None, None) => Ok((Ipv4Addr::LOCALHOST, 8080).into()),
+            (None, Some(port)) => {
+                let port = port.to_str().and_then(|port| port.parse().ok());
+                let port: u16 =
+                    port.ok_or_else(|| UsageError("PORT must be a number from 0 to 65535".into()))?;
+                Ok((Ipv6Addr::UNSPECIFIED, port).into())
+            }
+        }
+    }
+}
+
+impl StoreSettings {
+    /// The store's place, by the first of: the flag, the variable, the default.
+    pub(super) fn location(&self) -> Result<Location, UsageError> {
+        let url = match (&self.store, &self.store_file) {
+            (Some(_), Some(_)) => {
+                return Err(UsageError(
+                    "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them".into(),
+                ));
+            }
+            (Some(url), None) => url.clone(),
+            (None, Some(file)) => {
+                let refuse = |error| {
+                    UsageError(format!("DATABASE_URL_FILE {} can't be read: {error}", file.display()))
+                };
+                let text = fs::read_to_string(file).map_err(refuse)?;
+                text.trim_end_matches(['\r', '\n']).to_owned()
+            }
+            (None, None) => "sqlite:hello-birthday.db".to_owned(),
+        };
+        url.parse().map_err(|error| UsageError(format!("DATABASE_URL or --store: {error}")))
+    }
+}
+
+fn port_of_environment() -> Option<OsString> {
+    env::var_os("PORT")
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| duration.try_into().ok());
+    duration.ok_or_else(|| "write a duration such as 5s, 500ms or 1m".into())
+}
+
+/// Clap names the flag; whoever set a variable looks for that.
+fn name_the_variable(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    let name = flag.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default().to_owned();
+    let on_command_line =
+        env::args().any(|given| given.trim_start_matches("--").split('=').next() == Some(&name));
+    let command = Cli::command();
+    let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&name));
+    if let Some(variable) = argument.and_then(clap::Arg::get_env)
+        && !on_command_line
+    {
+        let named = format!("{flag} (from the variable {})", variable.display());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, milliseconds) in
+            [("0s", 0), ("5s", 5000), ("500ms", 500), ("1m", 60_000), ("1m 30s", 90_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "5", "-5s", "5 parsecs", "1e9s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

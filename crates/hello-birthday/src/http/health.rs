@@ -1,0 +1,100 @@
+//! Is the process alive, and should requests be sent to it?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use store::Store;
+use tokio::time::sleep;
+
+use super::App;
+use super::refusal::Refusal;
+
+/// How often the store is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So many failed looks in a row make the service unready: one alone may be a hiccup, and all instances
+/// that go unready together leave a client nobody who could say 503.
+const FAILED_LOOKS: u32 = 3;
+
+/// `{}`
+#[derive(Serialize)]
+pub(super) struct Fine {}
+
+/// Whether requests should be sent here; every clone knows the same.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<State_>);
+
+#[derive(Default)]
+struct State_ {
+    draining: AtomicBool,
+    failed_looks: AtomicU32,
+}
+
+impl Readiness {
+    /// From now on no more requests should be sent here.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks at the store once a second, until it is dropped.
+    pub async fn watch(&self, store: &Store) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            self.looked(store.ping().await.is_ok());
+        }
+    }
+
+    fn looked(&self, answered: bool) {
+        if answered {
+            self.0.failed_looks.store(0, Ordering::Relaxed);
+        } else {
+            self.0.failed_looks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.0.draining.load(Ordering::Relaxed) {
+            Err("the service is being stopped; ask another instance")
+        } else if FAILED_LOOKS <= self.0.failed_looks.load(Ordering::Relaxed) {
+            Err("the store does not answer; try again")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// `GET /-/healthy`: an answer is all there is to it. The store is not asked: restarting this process
+/// would not mend it.
+pub(super) async fn healthy() -> Json<Fine> {
+    Json(Fine {})
+}
+
+/// `GET /-/ready`: whether requests should be sent here.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Fine>, Refusal> {
+    app.readiness.check().map_err(Refusal::not_ready)?;
+    Ok(Json(Fine {}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_failed_looks_in_a_row_make_it_unready_and_one_good_one_ready() {
+        let readiness = Readiness::default();
+        for answered in [false, false, true, false, false] {
+            readiness.looked(answered);
+            assert!(readiness.check().is_ok());
+        }
+        readiness.looked(false);
+        assert!(readiness.check().is_err());
+        readiness.looked(true);
+        assert!(readiness.check().is_ok());
+        readiness.drain();
+        readiness.looked(true);
+        assert!(readiness.check().is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! The service over HTTP: what every request gets.
+
+pub mod routes;
+mod gate;
+mod request_id;
+mod refusal;
+mod payload;
+mod parameters;
+mod index;
+mod hello;
+mod users;
+mod health;
+mod metrics;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use birthday::Almanac;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use prometheus_client::registry::Registry;
+use store::Store;
+use tower::Service as _;
+
+use crate::log::Log;
+pub use health::Readiness;
+use metrics::RequestMetrics;
+
+/// What the handlers work with.
+pub struct App {
+    store: Store,
+    almanac: Almanac,
+    readiness: Readiness,
+    metrics: Arc<Registry>,
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// Where the users are.
+    pub store: Store,
+    /// What day it is.
+    pub almanac: Almanac,
+    /// Whether requests should be sent here.
+    pub readiness: Readiness,
+    /// Where requests are logged.
+    pub log: Log,
+    /// Where requests are counted, beside what the other rooms count there.
+    pub registry: Registry,
+}
+
+/// On which listener the metrics are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsOn {
+    /// Beside everything else.
+    Main,
+    /// Alone on a listener of their own.
+    Own,
+}
+
+/// Answers the requests of one listener; cheap to clone.
+#[derive(Clone)]
+pub struct Service(Router);
+
+impl Service {
+    /// The services of the main listener, and of the metrics' own one.
+    #[must_use]
+    pub fn new(parts: Parts, metrics_on: MetricsOn) -> (Self, Self) {
+        let Parts { store, almanac, readiness, log, mut registry } = parts;
+        let requests = RequestMetrics::register(&mut registry);
+        let app = Arc::new(App { store, almanac, readiness, metrics: Arc::new(registry) });
+        let (main, own) = match metrics_on {
+            MetricsOn::Main => (routes::all(), Vec::new()),
+            MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),
+        };
+        let service = |routes| Self(gate::router(routes, &app, &log, &requests));
+        (service(main), service(own))
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = axum::routing::future::RouteFuture<Infallible>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // A Router is always ready.
+        self.0.clone().call(request)
+    }
+}

@@ -1,0 +1,128 @@
+//! How is a body read? As one JSON object, in time, and no longer than its route allows.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::refusal::Refusal;
+
+/// How long a body may take, from the head of its request to its last byte.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// The most bytes that a body may have; the gate puts it into the request.
+#[derive(Clone, Copy)]
+pub(super) struct BodyLimit(pub(super) u64);
+
+/// A JSON object with the keys that `T` names.
+pub(super) struct Payload<T>(pub(super) T);
+
+/// What a handler wants to be sent, and how it tells a caller who sent something else.
+pub(super) trait Expected: DeserializeOwned {
+    /// One sentence.
+    const SHAPE: &'static str;
+}
+
+impl<T: Expected, S: Sync> FromRequest<S> for Payload<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        check_headers(request.headers())?;
+        let limit = request.extensions().get().map_or(0, |BodyLimit(limit)| *limit);
+        let bytes = read(request.into_body(), limit).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(Refusal::encoded());
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (None, _) => Ok(()),
+        (Some(content_type), None) if is_json(content_type.as_bytes()) => Ok(()),
+        (Some(_), _) => Err(Refusal::not_json()),
+    }
+}
+
+/// `application/json` or a type that ends in `+json` (RFC 6839), in UTF-8.
+fn is_json(content_type: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(content_type) else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let json = essence == "application/json"
+        || essence.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"));
+    let utf_8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    json && parts.all(utf_8)
+}
+
+async fn read(body: Body, limit: u64) -> Result<Bytes, Refusal> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    match timeout(BODY_WITHIN, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::body_too_long(limit)),
+        Ok(Err(_)) => Err(Refusal::bad_request("send the whole body, framed as HTTP/1.1 says")),
+        Err(_) => Err(Refusal::body_too_late(BODY_WITHIN.as_secs())),
+    }
+}
+
+fn parse<T: Expected>(bytes: &[u8]) -> Result<T, Refusal> {
+    // A JSON array would be taken for an object with its values in order.
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| *byte != b'{') {
+        return Err(Refusal::bad_request(T::SHAPE));
+    }
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Refusal::bad_request(T::SHAPE),
+        _ if bytes.is_empty() => Refusal::bad_request(T::SHAPE),
+        serde_json::error::Category::Syntax
+        | serde_json::error::Category::Eof
+        | serde_json::error::Category::Io => {
+            let (line, column) = (error.line(), error.column());
+            Refusal::bad_request(format!("the body is not valid JSON at line {line}, column {column}"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_by_its_type() {
+        for json in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/merge-patch+json",
+        ] {
+            assert!(is_json(json.as_bytes()), "{json}");
+        }
+        for other in [
+            "",
+            "text/json",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/jsonp",
+            "application/json; charset=utf-16",
+            "image/svg+json",
+            "application/json, text/plain",
+            "application/\u{ff}json",
+        ] {
+            assert!(!is_json(other.as_bytes()), "{other}");
+        }
+    }
+}

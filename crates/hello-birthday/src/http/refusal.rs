@@ -1,0 +1,187 @@
+//! How does the service say no? Every error becomes an answer here, and nowhere else: problem details
+//! (RFC 9457) that tell the caller in one sentence what to change, and nothing of the inside.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use birthday::{InvalidBirthday, InvalidEmail, InvalidName, UnknownTimeZone};
+use serde::Serialize;
+use store::{Reason, StoreError};
+
+/// An answer that refuses.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    /// What became of a change.
+    outcome: Option<&'static str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Seconds after which a client may try again; spread, so that many don't come back at once.
+const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u16> = 1..=3;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// The problem is no more than what the status says (RFC 9457, section 4.2.1).
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(super) fn unknown_user() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "nobody of that name is registered")
+    }
+
+    pub(super) fn unknown_birthday() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no birthday is saved for that name")
+    }
+
+    pub(super) fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+    }
+
+    pub(super) fn method_not_allowed(allow: &str) -> Self {
+        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("use one of the methods {allow}"));
+        match HeaderValue::from_str(allow) {
+            Ok(allow) => refusal.with(ALLOW, allow),
+            Err(_) => refusal,
+        }
+    }
+
+    pub(super) fn body_too_late(seconds: u64) -> Self {
+        let detail = format!("send the whole body within {seconds} seconds");
+        Self::new(StatusCode::REQUEST_TIMEOUT, detail)
+    }
+
+    pub(super) fn other_email() -> Self {
+        let detail = "the user has another e-mail address; change it with PUT /user/<username>";
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    pub(super) fn body_too_long(limit: u64) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("send a body of at most {limit} bytes"))
+    }
+
+    pub(super) fn uri_too_long(limit: usize) -> Self {
+        let detail = format!("send a path and a query of at most {limit} bytes each");
+        Self::new(StatusCode::URI_TOO_LONG, detail)
+    }
+
+    pub(super) fn not_json() -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json")
+            .with(ACCEPT, HeaderValue::from_static("application/json"))
+    }
+
+    /// RFC 9110, section 12.5.3: a 415 for a coding says in Accept-Encoding which ones are taken.
+    pub(super) fn encoded() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the body as it is, without the header Content-Encoding",
+        )
+        .with(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    }
+
+    pub(super) fn expectation_failed() -> Self {
+        Self::new(StatusCode::EXPECTATION_FAILED, "send no Expect header other than Expect: 100-continue")
+    }
+
+    pub(super) fn not_ready(detail: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_retry()
+    }
+
+    /// A read that failed.
+    pub(super) fn unread(error: &StoreError) -> Self {
+        Self::of_store(error, "nothing was read; try again", None)
+    }
+
+    /// A change that was not applied, or of which nobody knows.
+    pub(super) fn unwritten(error: &StoreError) -> Self {
+        match error {
+            StoreError::NotApplied(_) => {
+                Self::of_store(error, "nothing was changed; try again", Some("not_applied"))
+            }
+            StoreError::Unknown(_) => Self::of_store(
+                error,
+                "the change may have been made or not; it is safe to send it again",
+                Some("unknown"),
+            ),
+        }
+    }
+
+    fn of_store(error: &StoreError, then: &'static str, outcome: Option<&'static str>) -> Self {
+        // The one place where a failure of the store is logged.
+        tracing::warn!(%error, "a request failed");
+        let what = match error.reason() {
+            Reason::Overloaded => "the service is overloaded",
+            Reason::TooSlow => "the store is too slow",
+            Reason::Full => "the store is full",
+            Reason::Unavailable(_) => "the store does not answer",
+        };
+        let detail = format!("{what}; {then}");
+        Self { outcome, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }.with_retry()
+    }
+
+    fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: detail.into(), outcome: None, header: None }
+    }
+
+    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    fn with_retry(self) -> Self {
+        self.with(RETRY_AFTER, fastrand::u16(RETRY_AFTER_SECONDS).into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        let Self { status, detail, outcome, header } = self;
+        let title = status.canonical_reason().unwrap_or_default();
+        let problem =
+            Problem { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, outcome };
+        // Numbers and texts always have a JSON form.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.headers_mut().extend(header);
+        response
+    }
+}
+
+impl From<InvalidName> for Refusal {
+    fn from(error: InvalidName) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<InvalidBirthday> for Refusal {
+    fn from(error: InvalidBirthday) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<InvalidEmail> for Refusal {
+    fn from(error: InvalidEmail) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<UnknownTimeZone> for Refusal {
+    fn from(error: UnknownTimeZone) -> Self {
+        Self::bad_request(format!("{error} (parameter tz)"))
+    }
+}

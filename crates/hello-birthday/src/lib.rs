@@ -1,0 +1,7 @@
+//! The program: the birthday problem over HTTP, and the commands around it.
+//!
+//! Modules stand in the order in which they may use each other: `log < http < command`.
+
+pub mod log;
+pub mod http;
+pub mod command;
