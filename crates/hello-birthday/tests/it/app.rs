@@ -1,0 +1,91 @@
+//! The service under test: in this process, on a free port, on a day that the test sets.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use birthday::{Almanac, LeapDay, Timestamp, find_zone};
+use hello_birthday::http::{MetricsOn, Parts, Readiness, Service};
+use hello_birthday::log::Log;
+use prometheus_client::registry::Registry;
+use server::{Drain, Limits, Server, listen};
+use store::{Location, Options, Store};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::client::Client;
+
+/// What a test may choose.
+pub(crate) struct Choice {
+    pub(crate) location: Location,
+    pub(crate) zone: &'static str,
+    pub(crate) leap_day: LeapDay,
+    pub(crate) limits: Limits,
+    pub(crate) drain: Drain,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self {
+            location: Location::SqliteMemory,
+            zone: "UTC",
+            leap_day: LeapDay::Feb28,
+            limits: Limits::default(),
+            drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
+        }
+    }
+}
+
+/// A running service. Dropped, it stops.
+pub(crate) struct App {
+    pub(crate) client: Client,
+    pub(crate) store: Store,
+    pub(crate) readiness: Readiness,
+    now: Arc<Mutex<Option<Timestamp>>>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<server::Drained>,
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Choice::default()).await
+    }
+
+    pub(crate) async fn start_with(choice: Choice) -> Self {
+        let mut registry = Registry::default();
+        let store = Store::open(&choice.location, Options::default(), &mut registry).await.unwrap();
+        let now = Arc::<Mutex<Option<Timestamp>>>::default();
+        let told = Arc::clone(&now);
+        let clock = move || told.lock().unwrap().unwrap_or_else(Timestamp::now);
+        let readiness = Readiness::default();
+        let parts = Parts {
+            store: store.clone(),
+            almanac: Almanac::new(find_zone(choice.zone).unwrap(), choice.leap_day, Arc::new(clock)),
+            readiness: readiness.clone(),
+            log: Log::nowhere().unwrap(),
+            registry,
+        };
+        let (service, _) = Service::new(parts, MetricsOn::Main);
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = Client { address: listener.local_addr().unwrap() };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = Server {
+            service,
+            limits: choice.limits,
+            drain: choice.drain,
+            metrics: server::Metrics::default(),
+        };
+        let running = tokio::spawn(server.run(listener, async { drop(stopped.await) }));
+        Self { client, store, readiness, now, stop, running }
+    }
+
+    /// From now on it is that instant.
+    pub(crate) fn set_now(&self, instant: &str) {
+        *self.now.lock().unwrap() = Some(instant.parse().unwrap());
+    }
+
+    /// Tells the server to stop, and waits until it has.
+    pub(crate) async fn stop(self) -> server::Drained {
+        let _ = self.stop.send(());
+        self.running.await.unwrap()
+    }
+}

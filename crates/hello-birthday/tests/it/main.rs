@@ -1,0 +1,10 @@
+//! The service as its users meet it: real servers, real sockets, real signals.
+//!
+//! `contract` asks any running service what every client may rely on: set `HELLO_TEST_URL` to put one
+//! through it. The other modules start what they ask.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
+
+mod client;
+mod app;
+mod contract;
+mod calendar;
