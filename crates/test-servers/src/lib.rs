@@ -1,0 +1,7 @@
+//! Throw-away servers for the tests: started on free ports, stopped when dropped.
+//!
+//! A server that can't be started ends the test: a contract that was not asked is not kept.
+
+mod process;
+
+pub use process::{Process, free_port, wait_until};

@@ -1,0 +1,72 @@
+//! A child process that ends with its owner.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A running server. Dropped, it is killed and waited for.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// Where the program is not installed; the words say which.
+    #[expect(clippy::panic, reason = "a server that can't be started ends the test")]
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        match command.spawn() {
+            Ok(child) => Self(child),
+            Err(error) => {
+                panic!("{:?} can't be started: {error}; `make servers` installs it", command.get_program())
+            }
+        }
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Kills it, as a power cut would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port of the loopback address that is free now.
+///
+/// # Panics
+/// Where there is none.
+#[expect(clippy::expect_used, reason = "a machine without a free port can't test anything")]
+#[must_use]
+pub fn free_port() -> u16 {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = TcpListener::bind(address).expect("no free port");
+    listener.local_addr().expect("a listener without an address").port()
+}
+
+/// Waits until that is so.
+///
+/// # Panics
+/// After a minute.
+#[expect(clippy::panic, reason = "a server that never comes ends the test")]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        if start.elapsed() > Duration::from_secs(60) {
+            panic!("waited a minute until {what}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
