@@ -8,3 +8,5 @@ mod client;
 mod app;
 mod contract;
 mod calendar;
+mod lists;
+mod house;
