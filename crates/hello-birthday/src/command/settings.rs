@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use birthday::{LeapDay, Zone, find_zone};
+use clap::builder::{BoolishValueParser, RangedI64ValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -65,12 +66,12 @@ pub(super) struct ServeSettings {
     #[arg(long, env = "HELLO_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s", value_parser = duration)]
     drain_timeout: Duration,
     /// Connections that may be open at once
-    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = Limits::default().connections)]
-    max_connections: usize,
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000, value_parser = from_one())]
+    max_connections: u32,
     /// Connections that one client address may have open at once, for a service without a proxy
     /// before it; no limit if not set
-    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
-    max_connections_per_address: Option<usize>,
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", value_parser = from_one())]
+    max_connections_per_address: Option<u32>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -92,7 +93,7 @@ pub(super) struct StoreSettings {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     store_file: Option<PathBuf>,
     /// Keep the data even on a network file system, where it can be lost
-    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM")]
+    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM", value_parser = BoolishValueParser::new())]
     pub(super) any_file_system: bool,
 }
 
@@ -168,8 +169,8 @@ impl ServeSettings {
 
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            connections: self.max_connections,
-            connections_per_address: self.max_connections_per_address,
+            connections: self.max_connections as usize,
+            connections_per_address: self.max_connections_per_address.map(|most| most as usize),
             ..Limits::default()
         }
     }
@@ -219,6 +220,10 @@ impl StoreSettings {
 
 fn port_of_environment() -> Option<OsString> {
     env::var_os("PORT")
+}
+
+fn from_one() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

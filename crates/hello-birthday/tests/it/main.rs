@@ -10,3 +10,4 @@ mod contract;
 mod calendar;
 mod lists;
 mod house;
+mod docs;
