@@ -7,6 +7,7 @@ mod schema;
 mod readers;
 mod writer;
 mod rows;
+mod failure;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
