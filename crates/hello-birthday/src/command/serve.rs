@@ -7,7 +7,7 @@ use birthday::{Almanac, Timestamp};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use server::{Server, listen};
-use store::{Options, Store};
+use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -36,8 +36,8 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
     let location = settings.store.location()?;
     let address = settings.listen()?;
     raise_file_limit();
-    let options = Options { any_file_system: settings.store.any_file_system };
-    let store = Store::open(&location, options, &mut registry).await.map_err(Failure::failed)?;
+    let store =
+        Store::open(&location, settings.store.options(), &mut registry).await.map_err(Failure::failed)?;
     tracing::info!("the data is in {location}");
     let result = answer(settings, address, &store, log, registry).await;
     store.close().await;

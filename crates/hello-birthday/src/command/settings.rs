@@ -14,7 +14,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use server::{Drain, Limits};
-use store::Location;
+use store::{Location, Options};
 
 use crate::log::{Filter, Format};
 
@@ -37,6 +37,12 @@ pub(super) enum Command {
     Serve(ServeSettings),
     /// Bring the store's schema up to date, and end
     Migrate(StoreSettings),
+    /// Write every record, a JSON object a line, while the store may be served
+    Export(ExportSettings),
+    /// Take in records, a JSON object a line; what is there already stays, unless a record says otherwise
+    Import(ImportSettings),
+    /// Copy the embedded store into a new file, while it may be served
+    Backup(BackupSettings),
     /// Ask the service that runs here whether it is healthy, for images without a shell
     Healthcheck(HealthcheckSettings),
     /// Print a script that completes commands and flags in a shell
@@ -94,14 +100,20 @@ pub(super) struct StoreSettings {
     store_file: Option<PathBuf>,
     /// Keep the data even on a network file system, where it can be lost
     #[arg(long, env = "HELLO_ANY_FILE_SYSTEM", value_parser = BoolishValueParser::new())]
-    pub(super) any_file_system: bool,
+    any_file_system: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ZoneSettings {
+    /// The IANA name of the zone whose today it is
+    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
+    time_zone: Zone,
 }
 
 #[derive(Args, Clone, Debug)]
 struct CalendarSettings {
-    /// The IANA name of the zone whose today it is
-    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
-    time_zone: Zone,
+    #[command(flatten)]
+    zone: ZoneSettings,
     /// When somebody born on 29 February has a birthday in a common year
     #[arg(long, env = "HELLO_LEAP_DAY", value_name = "RULE", default_value = "feb28")]
     leap_day: Rule,
@@ -123,6 +135,35 @@ pub(super) struct LogSettings {
     /// Which log lines are written: a level, or pairs such as info,request=off
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub(super) log: Filter,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ExportSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to write, which must not be there yet; without it, standard output
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ImportSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to read; without it, standard input
+    pub(super) file: Option<PathBuf>,
+    /// Say which lines are bad, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    zone: ZoneSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct BackupSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to write, which must not be there yet
+    pub(super) file: PathBuf,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -164,7 +205,7 @@ impl ServeSettings {
     }
 
     pub(super) fn time_zone(&self) -> Zone {
-        self.calendar.time_zone.clone()
+        self.calendar.zone.time_zone.clone()
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -195,7 +236,17 @@ impl ListenSettings {
     }
 }
 
+impl ImportSettings {
+    pub(super) fn time_zone(&self) -> Zone {
+        self.zone.time_zone.clone()
+    }
+}
+
 impl StoreSettings {
+    pub(super) const fn options(&self) -> Options {
+        Options { any_file_system: self.any_file_system }
+    }
+
     /// The store's place, by the first of: the flag, the variable, the default.
     pub(super) fn location(&self) -> Result<Location, UsageError> {
         let url = match (&self.store, &self.store_file) {
