@@ -6,5 +6,8 @@
 
 mod client;
 mod app;
+mod process;
 mod contract;
 mod calendar;
+mod cli;
+mod durability;
