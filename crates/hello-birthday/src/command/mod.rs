@@ -63,8 +63,10 @@ pub fn run() -> ExitCode {
         Command::Backup(settings) => backup::run(&settings),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut std::io::stdout());
-            Ok(())
+            // Into memory first: the generator ends the program where it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut script);
+            std::io::stdout().write_all(&script).map_err(Failure::failed)
         }
     };
     match result {

@@ -6,8 +6,13 @@
 
 mod client;
 mod app;
+mod process;
 mod contract;
 mod calendar;
 mod lists;
+mod cli;
+mod exchange;
+mod durability;
+mod privacy;
 mod house;
 mod docs;

@@ -49,13 +49,20 @@ pub(super) fn check(connection: &Connection, place: &Place) -> Result<(), OpenEr
 
 /// A new file is ours for the taking; a database of another program is not.
 fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
-    let id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let id = application_id(connection)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     Ok(id == APPLICATION_ID || (id == 0 && tables == 0))
 }
 
+fn application_id(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
 fn applied(connection: &Connection) -> rusqlite::Result<Applied> {
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    // A start that finds everything in place writes nothing, and so needs no room on a full disk.
+    if application_id(connection)? != APPLICATION_ID {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
              version INTEGER PRIMARY KEY,

@@ -80,6 +80,7 @@ impl Writer {
                 Ok(None) => break,
                 Err(_) => rested = self.rest(readers),
             }
+            self.report_if_broken(report);
         }
         self.rest(readers);
     }
@@ -96,18 +97,22 @@ impl Writer {
         metrics.commit.observe(start.elapsed().as_secs_f64());
         metrics.batch.observe(batch.operations.len() as f64);
         self.since_checkpoint += batch.operations.len();
+        self.report_if_broken(report);
+        readers.invalidate();
+        batch.answer(fates);
+        readers.release_stale();
+        if self.since_checkpoint >= CHANGES_A_CHECKPOINT {
+            self.checkpoint("PASSIVE", readers);
+        }
+    }
+
+    fn report_if_broken(&self, report: &watch::Sender<Option<Arc<str>>>) {
         if self.broken.is_some() && report.borrow().is_none() {
             tracing::error!(
                 why = self.broken.as_deref(),
                 "the store can't tell what it has written; a restart is needed"
             );
             report.send_replace(self.broken.clone());
-        }
-        readers.invalidate();
-        batch.answer(fates);
-        readers.release_stale();
-        if self.since_checkpoint >= CHANGES_A_CHECKPOINT {
-            self.checkpoint("PASSIVE", readers);
         }
     }
 
@@ -153,7 +158,14 @@ impl Writer {
         match busy {
             Ok(busy) => released && !busy,
             Err(error) => {
-                tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
+                let failure = classify(&error);
+                match failure.then {
+                    // What is done is still in the log, but the disk can't be trusted with more.
+                    Then::Restart => self.broken = Some(failure.reason.to_string().into()),
+                    Then::GoOn => {
+                        tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
+                    }
+                }
                 false
             }
         }
