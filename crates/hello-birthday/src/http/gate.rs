@@ -189,7 +189,7 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
     let codings =
         headers.get_all(TRANSFER_ENCODING).iter().map(|value| value.as_bytes().split(|byte| *byte == b','));
     if 1 < codings.flatten().count() {
-        return Err(Refusal::bad_request("send Transfer-Encoding at most once, with the value chunked"));
+        return Err(Refusal::unclear_framing());
     }
     match headers.get(EXPECT) {
         Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {

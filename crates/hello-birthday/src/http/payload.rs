@@ -73,7 +73,7 @@ async fn read(body: Body, limit: u64) -> Result<Bytes, Refusal> {
     match timeout(BODY_WITHIN, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::body_too_long(limit)),
-        Ok(Err(_)) => Err(Refusal::bad_request("send the whole body, framed as HTTP/1.1 says")),
+        Ok(Err(_)) => Err(Refusal::broken_body()),
         Err(_) => Err(Refusal::body_too_late(BODY_WITHIN.as_secs())),
     }
 }
