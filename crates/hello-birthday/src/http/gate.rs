@@ -33,6 +33,8 @@ use crate::log::{Log, RequestLine};
 
 /// The most bytes of a path, and of a query.
 const URI_PART_BYTES: usize = 2 << 10;
+/// The most bytes of the headers, with the four that HTTP/1 puts around each.
+const HEADER_BYTES: usize = 8 << 10;
 /// The label of what has no route.
 const NO_ROUTE: &str = "none";
 
@@ -184,6 +186,9 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
     let (uri, headers) = (request.uri(), request.headers());
     if URI_PART_BYTES < uri.path().len().max(uri.query().map_or(0, str::len)) {
         return Err(Refusal::uri_too_long(URI_PART_BYTES));
+    }
+    if HEADER_BYTES < headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum() {
+        return Err(Refusal::headers_too_long(HEADER_BYTES));
     }
     check_host(request.version(), uri, headers)?;
     let codings =

@@ -92,6 +92,11 @@ impl Refusal {
         Self::new(StatusCode::URI_TOO_LONG, detail)
     }
 
+    pub(super) fn headers_too_long(limit: usize) -> Self {
+        let detail = format!("send headers of at most {limit} bytes in all");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    }
+
     pub(super) fn not_json() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json")
             .with(ACCEPT, HeaderValue::from_static("application/json"))
