@@ -196,12 +196,8 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
     if 1 < codings.flatten().count() {
         return Err(Refusal::unclear_framing());
     }
-    match headers.get(EXPECT) {
-        Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Refusal::expectation_failed())
-        }
-        _ => Ok(()),
-    }
+    let is_continue = |expected: &HeaderValue| expected.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(EXPECT).iter().all(is_continue) { Ok(()) } else { Err(Refusal::expectation_failed()) }
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 without exactly one Host is refused. An absolute target names the
