@@ -210,6 +210,8 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Re
         (None, _, _) => Ok(()),
         (Some(host), None, authority) => {
             let host: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+            // An authority may name a user; a Host may not (RFC 9110, section 7.2).
+            let host = host.filter(|host| !host.as_str().contains('@'));
             match (host, authority) {
                 (None, _) => Err(Refusal::bad_request("send a Host header that names a host")),
                 (Some(host), Some(authority)) if host != *authority => {
