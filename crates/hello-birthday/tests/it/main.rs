@@ -15,3 +15,4 @@ mod app;
 mod contract;
 mod calendar;
 mod raw;
+mod limits;
