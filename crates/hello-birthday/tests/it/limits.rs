@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use birthday::{Email, Name};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use server::{Drain, Drained, Limits};
 use store::Change;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -14,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{App, Choice};
 use crate::client::Client;
-use crate::wire::Wire;
+use crate::wire::{Wire, allow_many_files};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const DATE: &str = r#"{"dateOfBirth": "2000-01-01"}"#;
@@ -210,9 +209,7 @@ async fn one_connection_too_many_of_an_address_is_closed() {
 
 #[tokio::test]
 async fn a_thousand_bad_connections_keep_nobody_from_being_answered() {
-    let mut files = getrlimit(Resource::Nofile);
-    files.current = files.maximum;
-    setrlimit(Resource::Nofile, files).unwrap();
+    allow_many_files();
     let app = app(Limits::default()).await;
     let mut bad = Vec::new();
     for number in 0..1000 {
