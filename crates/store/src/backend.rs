@@ -1,9 +1,11 @@
 //! Which engine answers? One variant an engine, one match an operation.
 
+use std::path::Path;
+
 use birthday::{Birthday, Name, User};
 
 use crate::metrics::Metrics;
-use crate::sqlite::Sqlite;
+use crate::sqlite::{self, Sqlite};
 use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
 
 /// The engines; the set is closed, and the compiler lists every place to touch when one is added.
@@ -21,6 +23,24 @@ impl Backend {
         match location {
             Location::SqliteFile(path) => Sqlite::open_file(path, options, metrics).map(Self::Sqlite),
             Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
+        }
+    }
+
+    pub(crate) async fn open_to_read(
+        location: &Location,
+        options: Options,
+        metrics: &Metrics,
+    ) -> Result<Self, OpenError> {
+        match location {
+            Location::SqliteFile(path) => Sqlite::open_file_to_read(path, metrics).map(Self::Sqlite),
+            Location::SqliteMemory => Self::open(location, options, metrics).await,
+        }
+    }
+
+    pub(crate) async fn backup(location: &Location, copy: &Path) -> Result<u64, OpenError> {
+        match location {
+            Location::SqliteFile(path) => sqlite::backup(path, copy),
+            Location::SqliteMemory => Err(OpenError::NoBackup { place: location.to_string() }),
         }
     }
 

@@ -3,6 +3,10 @@
 mod settings;
 mod serve;
 mod migrate;
+mod export;
+mod import;
+mod backup;
+mod progress;
 mod healthcheck;
 
 use std::io::Write;
@@ -54,6 +58,9 @@ pub fn run() -> ExitCode {
     let result = match cli.into_command() {
         Command::Serve(settings) => serve::run(&settings),
         Command::Migrate(settings) => migrate::run(&settings),
+        Command::Export(settings) => export::run(&settings),
+        Command::Import(settings) => import::run(&settings),
+        Command::Backup(settings) => backup::run(&settings),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Completions { shell } => {
             // Into memory first: the generator ends the program where it can't write.

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use birthday::{LeapDay, Zone, find_zone};
+use clap::builder::{BoolishValueParser, RangedI64ValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use server::{Drain, Limits};
-use store::Location;
+use store::{Location, Options};
 
 use crate::log::{Filter, Format};
 
@@ -36,6 +37,12 @@ pub(super) enum Command {
     Serve(ServeSettings),
     /// Bring the store's schema up to date, and end
     Migrate(StoreSettings),
+    /// Write every record, a JSON object a line, while the store may be served
+    Export(ExportSettings),
+    /// Take in records, a JSON object a line; what is there already stays, unless a record says otherwise
+    Import(ImportSettings),
+    /// Copy the embedded store into a new file, while it may be served
+    Backup(BackupSettings),
     /// Ask the service that runs here whether it is healthy, for images without a shell
     Healthcheck(HealthcheckSettings),
     /// Print a script that completes commands and flags in a shell
@@ -65,12 +72,12 @@ pub(super) struct ServeSettings {
     #[arg(long, env = "HELLO_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s", value_parser = duration)]
     drain_timeout: Duration,
     /// Connections that may be open at once
-    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = Limits::default().connections)]
-    max_connections: usize,
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000, value_parser = from_one())]
+    max_connections: u32,
     /// Connections that one client address may have open at once, for a service without a proxy
     /// before it; no limit if not set
-    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
-    max_connections_per_address: Option<usize>,
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", value_parser = from_one())]
+    max_connections_per_address: Option<u32>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -92,15 +99,21 @@ pub(super) struct StoreSettings {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     store_file: Option<PathBuf>,
     /// Keep the data even on a network file system, where it can be lost
-    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM")]
-    pub(super) any_file_system: bool,
+    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM", value_parser = BoolishValueParser::new())]
+    any_file_system: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ZoneSettings {
+    /// The IANA name of the zone whose today it is
+    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
+    time_zone: Zone,
 }
 
 #[derive(Args, Clone, Debug)]
 struct CalendarSettings {
-    /// The IANA name of the zone whose today it is
-    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
-    time_zone: Zone,
+    #[command(flatten)]
+    zone: ZoneSettings,
     /// When somebody born on 29 February has a birthday in a common year
     #[arg(long, env = "HELLO_LEAP_DAY", value_name = "RULE", default_value = "feb28")]
     leap_day: Rule,
@@ -122,6 +135,35 @@ pub(super) struct LogSettings {
     /// Which log lines are written: a level, or pairs such as info,request=off
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub(super) log: Filter,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ExportSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to write, which must not be there yet; without it, standard output
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ImportSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to read; without it, standard input
+    pub(super) file: Option<PathBuf>,
+    /// Say which lines are bad, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    zone: ZoneSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct BackupSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to write, which must not be there yet
+    pub(super) file: PathBuf,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -163,13 +205,13 @@ impl ServeSettings {
     }
 
     pub(super) fn time_zone(&self) -> Zone {
-        self.calendar.time_zone.clone()
+        self.calendar.zone.time_zone.clone()
     }
 
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            connections: self.max_connections,
-            connections_per_address: self.max_connections_per_address,
+            connections: self.max_connections as usize,
+            connections_per_address: self.max_connections_per_address.map(|most| most as usize),
             ..Limits::default()
         }
     }
@@ -194,7 +236,17 @@ impl ListenSettings {
     }
 }
 
+impl ImportSettings {
+    pub(super) fn time_zone(&self) -> Zone {
+        self.zone.time_zone.clone()
+    }
+}
+
 impl StoreSettings {
+    pub(super) const fn options(&self) -> Options {
+        Options { any_file_system: self.any_file_system }
+    }
+
     /// The store's place, by the first of: the flag, the variable, the default.
     pub(super) fn location(&self) -> Result<Location, UsageError> {
         let url = match (&self.store, &self.store_file) {
@@ -219,6 +271,10 @@ impl StoreSettings {
 
 fn port_of_environment() -> Option<OsString> {
     env::var_os("PORT")
+}
+
+fn from_one() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

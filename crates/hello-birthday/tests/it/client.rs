@@ -151,6 +151,6 @@ impl Answer {
 
 /// A name of letters that no other test uses.
 pub(crate) fn new_name() -> String {
-    let letters = std::iter::repeat_with(|| fastrand::alphabetic());
+    let letters = std::iter::repeat_with(fastrand::alphabetic);
     letters.take(20).collect()
 }

@@ -88,7 +88,8 @@ impl Program {
             let stderr = self.stderr();
             let line = stderr.lines().find_map(|line| line.split_once("listening on http://"));
             assert!(line.is_some() || self.child.try_wait().unwrap().is_none(), "{stderr}");
-            line.map(|(_, address)| address.trim().parse().unwrap())
+            // In JSON the line goes on after the address.
+            line.map(|(_, rest)| rest.split('"').next().unwrap().trim().parse().unwrap())
         });
         Client { address }
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::connection::{LOCK_PATIENCE, spawn};
+use super::failure::{Then, classify};
 use super::guard::Lock;
 use super::readers::{Readers, Slot};
 use super::{Fate, rows};
@@ -204,37 +205,4 @@ fn try_commit(connection: &Connection, changes: &[Change]) -> rusqlite::Result<V
 
 fn same_fate(changes: &[Change], error: &StoreError) -> Vec<Fate> {
     changes.iter().map(|_| Err(error.clone())).collect()
-}
-
-/// What an error of the engine means.
-pub(super) struct Failure {
-    pub(super) reason: Reason,
-    then: Then,
-    /// Whether it concerns one statement alone.
-    alone: bool,
-}
-
-/// What the writer does after an error.
-enum Then {
-    GoOn,
-    Restart,
-}
-
-/// Sorts SQLite's result codes (sqlite.org/rescode.html) by what can be done.
-pub(super) fn classify(error: &rusqlite::Error) -> Failure {
-    let unavailable = || Reason::Unavailable(error.to_string().into());
-    let (reason, then, alone) = match error.sqlite_error_code() {
-        // No room for the pages of the transaction: the frame that would commit it is written last, so
-        // it was not written.
-        Some(ErrorCode::DiskFull) => (Reason::Full, Then::GoOn, false),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (Reason::TooSlow, Then::GoOn, false),
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) | None => {
-            (unavailable(), Then::GoOn, true)
-        }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (unavailable(), Then::Restart, false)
-        }
-        Some(_) => (unavailable(), Then::GoOn, false),
-    };
-    Failure { reason, then, alone }
 }
