@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test ends at the first surprise"
+    reason = "a test ends at the first surprise, and says what it skips"
 )]
 
 mod client;
