@@ -3,6 +3,7 @@
 use birthday::{Birthday, Name, User};
 
 use crate::metrics::Metrics;
+use crate::redis::Redis;
 use crate::sqlite::Sqlite;
 use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
 
@@ -10,6 +11,7 @@ use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError}
 #[derive(Clone)]
 pub(crate) enum Backend {
     Sqlite(Sqlite),
+    Redis(Redis),
 }
 
 impl Backend {
@@ -21,6 +23,7 @@ impl Backend {
         match location {
             Location::SqliteFile(path) => Sqlite::open_file(path, options, metrics).map(Self::Sqlite),
             Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
+            Location::Redis(url) => Redis::open(url, options, metrics).await.map(Self::Redis),
         }
     }
 
@@ -29,48 +32,56 @@ impl Backend {
             Location::SqliteFile(path) => Sqlite::migrate_file(path, options),
             // There is nothing to keep, and so nothing to bring up to date.
             Location::SqliteMemory => Ok(Migrated::default()),
+            Location::Redis(url) => Redis::migrate(url, options).await,
         }
     }
 
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.birthday(name),
+            Self::Redis(redis) => redis.birthday(name).await,
         }
     }
 
     pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.user(name),
+            Self::Redis(redis) => redis.user(name).await,
         }
     }
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.users(after, limit),
+            Self::Redis(redis) => redis.users(after, limit).await,
         }
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.commit(change).await,
+            Self::Redis(redis) => redis.commit(change).await,
         }
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.ping(),
+            Self::Redis(redis) => redis.ping().await,
         }
     }
 
     pub(crate) async fn broken(&self) -> String {
         match self {
             Self::Sqlite(sqlite) => sqlite.broken().await,
+            Self::Redis(redis) => redis.broken().await,
         }
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Redis(redis) => redis.close().await,
         }
     }
 }

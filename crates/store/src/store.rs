@@ -31,6 +31,8 @@ pub struct Store {
 pub struct Options {
     /// Keep the embedded store even on a file system that is known to lose or corrupt it.
     pub any_file_system: bool,
+    /// How many replicas must have a change before it is done; Redis only.
+    pub redis_wait: u32,
 }
 
 impl Store {
