@@ -52,7 +52,6 @@ impl RedisServer {
     }
 
     /// What `redis-cli` prints for that command.
-    #[must_use]
     pub fn cli(&self, command: &[&str]) -> String {
         cli(self.port, command)
     }

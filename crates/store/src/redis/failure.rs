@@ -70,8 +70,9 @@ impl Refusal {
             "NOSCRIPT" => Self::NoScript,
             "OOM" => Self::NotApplied(Reason::Full),
             "MISCONF" if details.contains("No space left") => Self::NotApplied(Reason::Full),
+            "NOAUTH" | "WRONGPASS" => Self::NotApplied(Reason::Unavailable(REFUSED.into())),
             "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "READONLY" | "NOREPLICAS" | "MISCONF" | "BUSY"
-            | "NOAUTH" | "CROSSSLOT" => Self::NotApplied(unavailable()),
+            | "CROSSSLOT" => Self::NotApplied(unavailable()),
             _ => Self::Unsure(unavailable()),
         }
     }
@@ -87,7 +88,7 @@ impl Refusal {
         StoreError::NotApplied(self.reason())
     }
 
-    fn reason(self) -> Reason {
+    pub(super) fn reason(self) -> Reason {
         match self {
             Self::NotApplied(reason) | Self::Unsure(reason) => reason,
             Self::NoScript => Reason::Unavailable("the server forgets scripts".into()),

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failure::{Silence, words};
+use super::failure::{Silence, accepted, words};
 use super::tls::Encryption;
 use super::url::Address;
 use crate::Reason;
@@ -220,8 +220,8 @@ impl Link {
         });
         let driver = Driver(driver.abort_handle());
         let loaded = connection.req_packed_command(&load_script()).await.map_err(|error| words(&error))?;
-        // Whoever may not load a script may not run one either; reading goes on.
-        let script = from_redis_value(loaded).unwrap_or_default();
+        let loaded = accepted(Some(loaded), &self.address).map_err(|refusal| refusal.reason().to_string())?;
+        let script = from_redis_value(loaded).map_err(|_| "it names no script".to_owned())?;
         let state = State { gone, heard: 0.into(), since: Instant::now(), script, _driver: driver };
         Ok(Line { connection, state: Arc::new(state) })
     }

@@ -50,7 +50,7 @@ async fn records(cluster: &Cluster, names: Vec<Name>, deadline: Instant) -> Resu
         match user_of(name.clone(), birthday, email).map_err(|_| strange())? {
             Some(user) => users.push(user),
             // The record is the truth. That the list can't be put right now is no reason not to answer.
-            None => drop(reindex(cluster, &name, "", deadline).await),
+            None => drop(reindex(cluster, (Bucket::of(&name), &name), "", deadline).await),
         }
     }
     Ok(users)

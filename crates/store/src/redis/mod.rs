@@ -159,8 +159,12 @@ fn greeting(url: &RedisUrl) -> RedisConnectionInfo {
 }
 
 /// Brings what lists a user in line with the user's record, and says how much was changed.
-async fn reindex(cluster: &Cluster, name: &Name, listed: &str, deadline: Instant) -> Result<i64, StoreError> {
-    let bucket = Bucket::of(name);
+async fn reindex(
+    cluster: &Cluster,
+    (bucket, name): (Bucket, &Name),
+    listed: &str,
+    deadline: Instant,
+) -> Result<i64, StoreError> {
     let mut command = cmd("EVAL");
     command
         .arg(REINDEX)

@@ -127,7 +127,11 @@ enum Script {
 
 impl Writer {
     async fn run(self, mut inbox: Inbox<Order, Answer>) {
-        while let Some(batch) = inbox.next_batch().await {
+        loop {
+            // While a connection is made, the changes that wait are not begun: those that are given up
+            // meanwhile are certainly not made.
+            let _ = self.link.line_by(Instant::now() + BATCH_WITHIN).await;
+            let Some(batch) = inbox.next_batch().await else { return };
             let start = Instant::now();
             let answers = self.commit(&batch.operations).await;
             self.metrics.commit.observe(start.elapsed().as_secs_f64());

@@ -76,7 +76,8 @@ async fn rebuild_from(cluster: &Cluster, node: &Node) -> Result<i64, StoreError>
         scan.arg(&cursor).arg("MATCH").arg(USER_KEYS).arg("COUNT").arg(SCAN_COUNT);
         let (next, keys): (String, Vec<String>) = node.ask(scan, Instant::now() + ADMIN_WITHIN).await?;
         for name in keys.iter().filter_map(|key| name_of_key(key)) {
-            changed += reindex(cluster, &name, "", Instant::now() + ADMIN_WITHIN).await?;
+            changed +=
+                reindex(cluster, (Bucket::of(&name), &name), "", Instant::now() + ADMIN_WITHIN).await?;
         }
         if next == "0" {
             return Ok(changed);
@@ -100,7 +101,7 @@ async fn check_names(cluster: &Cluster, bucket: Bucket) -> Result<i64, StoreErro
         let questions: Vec<_> = names.iter().map(exists).collect();
         let replies = cluster.read_many(&questions, Instant::now() + ADMIN_WITHIN).await?;
         for (name, _) in names.iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(0)) {
-            changed += reindex(cluster, name, "", Instant::now() + ADMIN_WITHIN).await?;
+            changed += reindex(cluster, (bucket, name), "", Instant::now() + ADMIN_WITHIN).await?;
         }
         after = page.into_iter().next_back();
     }
@@ -116,7 +117,7 @@ async fn check_days(cluster: &Cluster, bucket: Bucket) -> Result<i64, StoreError
         for member in &page {
             let name = member.split_once(':').map_or("", |(_, name)| name);
             let name = Name::from_stored(name.to_owned());
-            changed += reindex(cluster, &name, member, Instant::now() + ADMIN_WITHIN).await?;
+            changed += reindex(cluster, (bucket, &name), member, Instant::now() + ADMIN_WITHIN).await?;
         }
         after = page.into_iter().next_back();
     }
