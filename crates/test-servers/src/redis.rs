@@ -144,12 +144,11 @@ impl RedisCluster {
         });
     }
 
-    /// The place in [`Self::servers`] of a master, of the one that has that slot.
+    /// The places in [`Self::servers`] of the masters.
     #[must_use]
-    pub fn master_of(&self, key: &str) -> Option<usize> {
-        self.servers
-            .iter()
-            .position(|server| is_master(server) && !server.cli(&["TYPE", key]).contains("MOVED"))
+    pub fn masters(&self) -> Vec<usize> {
+        let places = self.servers.iter().enumerate().filter(|(_, server)| is_master(server));
+        places.map(|(place, _)| place).collect()
     }
 }
 
@@ -164,6 +163,9 @@ fn cluster_node() -> RedisServer {
         NODE_TIMEOUT_MS,
         "--repl-diskless-sync-delay",
         "0",
+        // While a master is away, the others go on.
+        "--cluster-require-full-coverage",
+        "no",
     ];
     let options: Vec<_> = options.iter().map(ToString::to_string).collect();
     #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
