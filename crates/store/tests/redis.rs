@@ -434,3 +434,46 @@ async fn a_server_of_a_cluster_is_named_as_such() {
     let refused = open_with(&url, Options::default()).await.err().unwrap();
     assert!(refused.contains("tells nothing of a cluster"), "{refused}");
 }
+
+/// A server with a certificate for that name, and the file that holds the certificate.
+fn encrypted_server(folder: &std::path::Path, valid_for: &str) -> (RedisServer, u16, String) {
+    let certified = rcgen::generate_simple_self_signed(vec![valid_for.to_owned()]).unwrap();
+    let (certificate, key) =
+        (folder.join(format!("{valid_for}.pem")), folder.join(format!("{valid_for}.key")));
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let port = test_servers::free_port();
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    let server = RedisServer::start_with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    (server, port, certificate)
+}
+
+#[tokio::test]
+async fn an_encrypted_server_is_taken_only_with_a_trusted_certificate_for_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, port, trusted) = encrypted_server(folder.path(), "localhost");
+    let store = open(&format!("rediss://localhost:{port}?sslrootcert={trusted}")).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    let (_other, other_port, other) = encrypted_server(folder.path(), "other.example");
+    for (url, why) in [
+        (format!("rediss://localhost:{port}"), "UnknownIssuer"),
+        (format!("rediss://localhost:{port}?sslrootcert={other}"), "certificate"),
+        (format!("rediss://localhost:{other_port}?sslrootcert={other}"), "not valid for name"),
+        (format!("rediss://127.0.0.1:{}?sslrootcert={trusted}", server.port), ""),
+        (format!("rediss://localhost:{port}?sslrootcert=/no/such.pem"), "/no/such.pem can't be read"),
+    ] {
+        let refused = open_with(&url, Options::default()).await.err().unwrap();
+        assert!(refused.contains(why), "{url}: {refused}");
+    }
+}
