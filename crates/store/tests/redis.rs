@@ -1,5 +1,5 @@
 //! What the store promises while Redis is frozen, killed, full, without replicas or badly set.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 //!
 //! A cluster takes a while to lose and to find a master, so these run when `HELLO_TEST_ALL` is set;
 //! `HELLO_FAILOVERS` says how many masters are killed.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::process::Command;
 use std::sync::Arc;
@@ -181,7 +181,6 @@ async fn failover_again_and_again(redis_wait: u32) -> (u64, u64, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "the numbers are the result")]
 async fn with_redis_wait_nothing_done_is_lost_when_masters_are_killed() {
     if left_out() {
         return;
@@ -196,7 +195,6 @@ async fn with_redis_wait_nothing_done_is_lost_when_masters_are_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "the numbers are the result")]
 async fn without_redis_wait_the_loss_of_a_failover_is_counted() {
     if left_out() {
         return;
