@@ -119,7 +119,8 @@ async fn changes_that_wait_behind_a_frozen_batch_are_not_applied() {
 
 #[tokio::test]
 async fn what_was_done_is_there_after_the_server_was_killed_under_load() {
-    let mut server = RedisServer::start();
+    // With everysec, the default, one run in some 25 loses something: Redis answers before it has written.
+    let mut server = RedisServer::start_with(&["--appendfsync", "always"]);
     let store = open(&server.url()).await;
     let (tell, mut done) = tokio::sync::mpsc::unbounded_channel();
     let writers: Vec<_> = (0..16)
@@ -225,7 +226,8 @@ async fn a_server_that_throws_data_away_is_refused_and_one_that_may_lose_it_is_t
     assert!(refused.contains("maxmemory-policy allkeys-lru"), "{refused}");
     for (options, promised) in [
         (["--appendonly", "no", "--appendfsync", "always"], [0, 0]),
-        (["--appendonly", "yes", "--appendfsync", "everysec"], [1, 0]),
+        (["--appendonly", "yes", "--appendfsync", "everysec"], [0, 0]),
+        (["--appendonly", "yes", "--appendfsync", "no"], [1, 0]),
         (["--appendonly", "yes", "--appendfsync", "always"], [1, 1]),
     ] {
         let server = RedisServer::start_with(&options);

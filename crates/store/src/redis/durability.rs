@@ -63,17 +63,14 @@ impl Durability {
         if self.maxmemory_policy.is_none() {
             tracing::warn!(server, "Redis doesn't tell its settings; see that it keeps what it acknowledges");
         }
-        let is = |setting: &Option<String>, value| setting.as_deref().map(|found| found == value);
-        let crash = is(&self.appendonly, "yes");
-        let power = crash.and_then(|crash| Some(crash && is(&self.appendfsync, "always")?));
+        let (crash, power) = self.survives();
         let failover = replicas > 0;
-        if crash == Some(false) {
-            tracing::warn!(server, "Redis has appendonly off: what is done may be lost when it is restarted");
-        } else if power == Some(false) {
+        if crash == Some(false) || power == Some(false) {
             tracing::warn!(
                 server,
+                appendonly = self.appendonly,
                 appendfsync = self.appendfsync,
-                "Redis may lose the last second of what is done when its machine stops; appendfsync always keeps it"
+                "Redis may lose what is done when it or its machine stops; appendonly yes and appendfsync always keep it"
             );
         }
         if !failover {
@@ -84,5 +81,19 @@ impl Durability {
         metrics.tell_durability("power_loss", power);
         metrics.tell_durability("failover", Some(failover));
         Ok(())
+    }
+
+    /// Whether what is done survives the end of the server, and that of its machine.
+    ///
+    /// With everysec, Redis holds back what it has to write while the disk is busy with what it wrote before,
+    /// for up to two seconds, and answers all the same (`flushAppendOnlyFile` in its aof.c): that is lost when it
+    /// is killed. With "no" it writes at once, and leaves the rest to the system.
+    fn survives(&self) -> (Option<bool>, Option<bool>) {
+        match (self.appendonly.as_deref(), self.appendfsync.as_deref()) {
+            (Some("yes"), Some("always")) => (Some(true), Some(true)),
+            (Some("yes"), Some("no")) => (Some(true), Some(false)),
+            (Some(_), Some(_)) => (Some(false), Some(false)),
+            (None, _) | (_, None) => (None, None),
+        }
     }
 }
