@@ -5,6 +5,7 @@ use std::path::Path;
 use birthday::{Birthday, Name, User};
 
 use crate::metrics::Metrics;
+use crate::redis::Redis;
 use crate::sqlite::{self, Sqlite};
 use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
 
@@ -12,6 +13,7 @@ use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError}
 #[derive(Clone)]
 pub(crate) enum Backend {
     Sqlite(Sqlite),
+    Redis(Redis),
 }
 
 impl Backend {
@@ -23,6 +25,7 @@ impl Backend {
         match location {
             Location::SqliteFile(path) => Sqlite::open_file(path, options, metrics).map(Self::Sqlite),
             Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
+            Location::Redis(url) => Redis::open(url, options, metrics).await.map(Self::Redis),
         }
     }
 
@@ -33,14 +36,16 @@ impl Backend {
     ) -> Result<Self, OpenError> {
         match location {
             Location::SqliteFile(path) => Sqlite::open_file_to_read(path, metrics).map(Self::Sqlite),
-            Location::SqliteMemory => Self::open(location, options, metrics).await,
+            Location::SqliteMemory | Location::Redis(_) => Self::open(location, options, metrics).await,
         }
     }
 
     pub(crate) async fn backup(location: &Location, copy: &Path) -> Result<u64, OpenError> {
         match location {
             Location::SqliteFile(path) => sqlite::backup(path, copy),
-            Location::SqliteMemory => Err(OpenError::NoBackup { place: location.to_string() }),
+            Location::SqliteMemory | Location::Redis(_) => {
+                Err(OpenError::NoBackup { place: location.to_string() })
+            }
         }
     }
 
@@ -49,48 +54,56 @@ impl Backend {
             Location::SqliteFile(path) => Sqlite::migrate_file(path, options),
             // There is nothing to keep, and so nothing to bring up to date.
             Location::SqliteMemory => Ok(Migrated::default()),
+            Location::Redis(url) => Redis::migrate(url, options).await,
         }
     }
 
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.birthday(name),
+            Self::Redis(redis) => redis.birthday(name).await,
         }
     }
 
     pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.user(name),
+            Self::Redis(redis) => redis.user(name).await,
         }
     }
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.users(after, limit),
+            Self::Redis(redis) => redis.users(after, limit).await,
         }
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.commit(change).await,
+            Self::Redis(redis) => redis.commit(change).await,
         }
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.ping(),
+            Self::Redis(redis) => redis.ping().await,
         }
     }
 
     pub(crate) async fn broken(&self) -> String {
         match self {
             Self::Sqlite(sqlite) => sqlite.broken().await,
+            Self::Redis(redis) => redis.broken().await,
         }
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Redis(redis) => redis.close().await,
         }
     }
 }

@@ -32,7 +32,8 @@ pub enum Change {
         name: Name,
     },
     /// Keeps what a record from elsewhere says. What the record lacks is left as it is: taking records
-    /// in erases nothing, and can be repeated.
+    /// in erases nothing, and can be repeated. It has an address, a birthday, or both: who has neither is
+    /// nobody.
     Put(User),
 }
 

@@ -9,6 +9,7 @@ mod location;
 mod lane;
 mod backend;
 mod sqlite;
+mod redis;
 mod migrate;
 mod metrics;
 
@@ -16,4 +17,5 @@ pub use change::{Change, Outcome};
 pub use error::{OpenError, Reason, StoreError};
 pub use location::{InvalidLocation, Location};
 pub use migrate::Migrated;
+pub use redis::{InvalidRedisUrl, RedisUrl};
 pub use store::{ANSWER_WITHIN, Options, Store};

@@ -4,20 +4,24 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a store is, read from a URL: `sqlite:FILE` or `sqlite::memory:`.
+use crate::redis::{InvalidRedisUrl, RedisUrl};
+
+/// Where a store is, read from a URL: `sqlite:FILE`, `sqlite::memory:` or one of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// The embedded store in a file.
     SqliteFile(PathBuf),
     /// The embedded store in memory: gone when the program ends.
     SqliteMemory,
+    /// Redis, one server or a cluster.
+    Redis(RedisUrl),
 }
 
 /// A text that names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLocation {
     /// No scheme that is known. The URL itself is not repeated: it may hold a password.
-    #[error("a store is named by a URL such as sqlite:hello-birthday.db or sqlite::memory:")]
+    #[error("a store is named by a URL such as sqlite:hello-birthday.db, sqlite::memory: or redis://host")]
     Scheme,
     /// `sqlite:` and nothing, or a folder.
     #[error("sqlite: must be followed by the name of a file, or by :memory:")]
@@ -25,6 +29,9 @@ pub enum InvalidLocation {
     /// `?` in the URL.
     #[error("a sqlite: URL takes no parameters after '?'")]
     Parameters,
+    /// A URL of Redis with something wrong in it.
+    #[error(transparent)]
+    Redis(#[from] InvalidRedisUrl),
 }
 
 impl FromStr for Location {
@@ -32,6 +39,9 @@ impl FromStr for Location {
 
     /// After `sqlite:`, or `sqlite://`, everything is the path, as written.
     fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if let Some(redis) = RedisUrl::parse(url) {
+            return Ok(Self::Redis(redis?));
+        }
         let path = url.strip_prefix("sqlite:").ok_or(InvalidLocation::Scheme)?;
         let path = path.strip_prefix("//").unwrap_or(path);
         match path {
@@ -54,6 +64,7 @@ impl fmt::Display for Location {
                 write!(f, "the SQLite file {}", path.display())
             }
             Self::SqliteMemory => f.write_str("memory, and is gone when the program ends"),
+            Self::Redis(url) => url.fmt(f),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) batch: Histogram,
     /// How many changes wait.
     pub(crate) queue: Gauge<i64, AtomicI64>,
+    /// Whether what is done survives what may happen to a database server.
+    durability: Family<[(&'static str, &'static str); 1], Gauge<i64, AtomicI64>>,
 }
 
 /// What callers ask of a store.
@@ -49,6 +51,7 @@ impl Metrics {
             commit: seconds(),
             batch: Histogram::new(SIZES),
             queue: Gauge::default(),
+            durability: Family::default(),
         };
         registry.register_with_unit(
             "operation_duration",
@@ -64,7 +67,20 @@ impl Metrics {
         );
         registry.register("batch_size", "How many changes were made durable together", metrics.batch.clone());
         registry.register("queue_depth", "How many changes wait for the store", metrics.queue.clone());
+        registry.register(
+            "durability",
+            "1 where what is done survives that, 0 where it may not; absent where the server does not tell",
+            metrics.durability.clone(),
+        );
         metrics
+    }
+
+    /// Notes whether what is done survives that; of several servers the one that promises least counts.
+    pub(crate) fn tell_durability(&self, survives: &'static str, promised: Option<bool>) {
+        let Some(promised) = promised else { return };
+        let label = [("survives", survives)];
+        let known = self.durability.get(&label).is_none_or(|gauge| gauge.get() == 1);
+        self.durability.get_or_create(&label).set(i64::from(known && promised));
     }
 
     pub(crate) const fn operation(&self, operation: Operation) -> &Histogram {

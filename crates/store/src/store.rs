@@ -32,6 +32,8 @@ pub struct Store {
 pub struct Options {
     /// Keep the embedded store even on a file system that is known to lose or corrupt it.
     pub any_file_system: bool,
+    /// How many replicas must have a change before it is done; Redis only.
+    pub redis_wait: u32,
 }
 
 impl Store {
@@ -49,8 +51,8 @@ impl Store {
         Ok(Self { backend: Backend::open(location, options, &metrics).await?, metrics })
     }
 
-    /// Opens the store at that place for reading alone; an embedded one may be served meanwhile. Changes
-    /// are not applied.
+    /// Opens the store at that place for reading alone. An embedded one may be served meanwhile, and refuses
+    /// changes made this way.
     ///
     /// # Errors
     /// One sentence for the operator: why it can't be opened.

@@ -3,5 +3,7 @@
 //! A server that can't be started ends the test: a contract that was not asked is not kept.
 
 mod process;
+mod redis;
 
 pub use process::{Process, free_port, wait_until};
+pub use redis::{RedisCluster, RedisServer};

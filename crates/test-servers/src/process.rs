@@ -30,6 +30,15 @@ impl Process {
         self.0.id()
     }
 
+    /// Sends it a signal, such as `STOP`.
+    ///
+    /// # Panics
+    /// Where it can't be sent.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the signal {name} can't be sent");
+    }
+
     /// Kills it, as a power cut would, and waits until it is gone.
     pub fn kill(&mut self) {
         // An error means that it has ended by itself.

@@ -32,6 +32,9 @@ pub enum InvalidRecord {
     /// Its date is none.
     #[error(transparent)]
     Birthday(#[from] InvalidBirthday),
+    /// Nothing but a name, which is nobody.
+    #[error("the record has neither an e-mail address nor a date of birth")]
+    Empty,
 }
 
 impl From<&User> for WholeUser {
@@ -61,11 +64,12 @@ pub fn read_line(line: &[u8], today: Date) -> Result<User, InvalidRecord> {
         return Err(InvalidRecord::Form);
     }
     let record: WholeUser = serde_json::from_slice(line).map_err(|_| InvalidRecord::Form)?;
-    Ok(User {
+    let user = User {
         name: Name::parse(&record.username)?,
         email: record.email.as_deref().map(Email::parse).transpose()?,
         birthday: record.date_of_birth.map(|text| Birthday::parse(&text, today)).transpose()?,
-    })
+    };
+    if user.email.is_none() && user.birthday.is_none() { Err(InvalidRecord::Empty) } else { Ok(user) }
 }
 
 #[cfg(test)]
@@ -81,13 +85,15 @@ mod tests {
         for line in [
             r#"{"username":"José","email":"a@b.org","dateOfBirth":"1990-06-15"}"#,
             r#"{"username":"my_username","email":null,"dateOfBirth":"--02-29"}"#,
-            r#"{"username":"Anna","email":null,"dateOfBirth":null}"#,
+            r#"{"username":"Anna","email":"a@b.org","dateOfBirth":null}"#,
         ] {
             let mut text = Vec::new();
             write_line(&read(line).unwrap(), &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), format!("{line}\n"));
         }
-        assert_eq!(read(r#"{"username":"Anna"}"#), read(r#" {"x": 1, "email": null, "username": "Anna"} "#));
+        let (short, long) =
+            (r#"{"username":"Anna","email":"a@b"}"#, r#" {"x": 1, "email": "a@b", "username": "Anna"} "#);
+        assert_eq!(read(short), read(long));
     }
 
     #[test]
@@ -98,6 +104,7 @@ mod tests {
             (r#"["Anna", null, null]"#, "not a JSON object"),
             (r#"{"username": 5}"#, "not a JSON object"),
             (r#"{"email": "secret@b.org"}"#, "not a JSON object"),
+            (r#"{"username": "Anna"}"#, "neither an e-mail address nor"),
             (r#"{"username": "Anna"} x"#, "not a JSON object"),
             (r#"{"username": "Secret Name"}"#, "the username must start with"),
             (r#"{"username": "Anna", "email": "secret"}"#, "the e-mail address must be"),

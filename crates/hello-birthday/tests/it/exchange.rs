@@ -61,7 +61,8 @@ fn what_is_exported_and_imported_elsewhere_is_exported_the_same() {
 fn every_bad_line_is_named_and_the_good_ones_go_in() {
     let folder = Folder::new();
     let bad = "nonsense\n\n{\"username\":\"R2 D2\"}\n{\"username\":\"Bob\",\"dateOfBirth\":\"15.06.1990\"}\n";
-    let records = folder.file("records.jsonl", &format!("{bad}{RECORDS}{{\"username\":\"Zoe\"}}"));
+    let records = folder
+        .file("records.jsonl", &format!("{bad}{RECORDS}{{\"username\":\"Zoe\",\"email\":\"z@b.org\"}}"));
     let (records, database) = (records.to_str().unwrap(), folder.path("a.db"));
 
     let tried = command("import", &database, &["--dry-run", records]);

@@ -1,0 +1,272 @@
+//! How are the changes of one server made? In batches: what arrives while one is under way goes out with
+//! the next, and so does one question to the replicas for all of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, from_redis_value};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::failure::{Refusal, Silence, accepted};
+use super::layout::Bucket;
+use super::link::{Dialer, Link, load_script};
+use super::strange;
+use super::url::Address;
+use crate::lane::{Inbox, Lane, lane};
+use crate::metrics::Metrics;
+use crate::{Change, Outcome, Reason, StoreError};
+use birthday::{Birthday, Email, Name, User};
+
+/// How long a batch may take. Whoever waits longer than an operation may take is answered before.
+const BATCH_WITHIN: Duration = Duration::from_secs(1);
+/// How long replicas may take to say that they have a batch.
+const REPLICAS_WITHIN: Duration = Duration::from_millis(500);
+
+/// One server that has data. Reads and writes go over connections of their own: a write may have to wait
+/// for replicas, and Redis answers nothing else on a connection meanwhile.
+pub(super) struct Node {
+    pub(super) reads: Link,
+    writes: Lane<Order, Answer>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// One change that is to be made.
+pub(super) struct Order {
+    pub(super) change: Arc<Change>,
+    /// Whether the server is asked for a slot that it is only about to get.
+    pub(super) asking: bool,
+}
+
+/// How one change ended at a server.
+pub(super) type Answer = Result<Outcome, Failure>;
+
+/// Why a server made no change, or why nobody can tell.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    Silence(Silence),
+    Refusal(Refusal),
+    /// It was made, but fewer replicas have it than are asked for: a failover may undo it.
+    TooFewReplicas,
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> StoreError {
+        match self {
+            Self::Silence(silence) => silence.of_write(),
+            Self::Refusal(refusal) => refusal.of_write(),
+            Self::TooFewReplicas => {
+                StoreError::Unknown(Reason::Unavailable("too few replicas have the change".into()))
+            }
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn start(address: &Address, dialer: &Arc<Dialer>, replicas: u32, metrics: &Metrics) -> Self {
+        let (writes, inbox) = lane(metrics.queue.clone());
+        let writer = Writer {
+            link: Link::new(address.clone(), Arc::clone(dialer)),
+            replicas,
+            metrics: metrics.clone(),
+        };
+        let worker = tokio::spawn(writer.run(inbox));
+        Self {
+            reads: Link::new(address.clone(), Arc::clone(dialer)),
+            writes,
+            worker: Mutex::new(Some(worker)),
+        }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.reads.address
+    }
+
+    /// Asks something that is not about one bucket.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        command: Cmd,
+        deadline: Instant,
+    ) -> Result<T, StoreError> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(command);
+        let replies = self.reads.read(&commands, deadline).await.map_err(Silence::of_read)?;
+        let value = accepted(replies.into_iter().next(), self.address()).map_err(Refusal::of_read)?;
+        from_redis_value(value).map_err(|_| strange())
+    }
+
+    /// Hands over a change, and waits no longer than `patience`.
+    pub(super) async fn write(&self, order: Order, patience: Duration) -> Result<Answer, StoreError> {
+        self.writes.ask(order, patience).await
+    }
+
+    /// Lets it finish the changes that wait.
+    pub(super) async fn close(&self) {
+        self.writes.close().await;
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            // A task that panicked said so already.
+            let _ = worker.await;
+        }
+    }
+}
+
+/// The one who makes a server's changes.
+struct Writer {
+    link: Link,
+    replicas: u32,
+    metrics: Metrics,
+}
+
+/// Whether the script must be told to the server before it is used.
+#[derive(Clone, Copy)]
+enum Script {
+    Known,
+    Forgotten,
+}
+
+impl Writer {
+    async fn run(self, mut inbox: Inbox<Order, Answer>) {
+        loop {
+            // While a connection is made, the changes that wait are not begun: those that are given up
+            // meanwhile are certainly not made.
+            let _ = self.link.line_by(Instant::now() + BATCH_WITHIN).await;
+            let Some(batch) = inbox.next_batch().await else { return };
+            let start = Instant::now();
+            let answers = self.commit(&batch.operations).await;
+            self.metrics.commit.observe(start.elapsed().as_secs_f64());
+            self.metrics.batch.observe(batch.operations.len() as f64);
+            batch.answer(answers);
+        }
+    }
+
+    async fn commit(&self, orders: &[Order]) -> Vec<Answer> {
+        let deadline = Instant::now() + BATCH_WITHIN;
+        let all: Vec<&Order> = orders.iter().collect();
+        let mut answers = self.attempt(&all, Script::Known, deadline).await;
+        // A server forgets its scripts when it is started anew; what was refused for that was not begun.
+        let (places, forgotten): (Vec<usize>, Vec<&Order>) = orders
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| {
+                matches!(answers.get(*place), Some(Err(Failure::Refusal(Refusal::NoScript))))
+            })
+            .unzip();
+        if !forgotten.is_empty() {
+            let again = self.attempt(&forgotten, Script::Forgotten, deadline).await;
+            for (place, answer) in places.into_iter().zip(again) {
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = answer;
+                }
+            }
+        }
+        answers
+    }
+
+    /// Sends all orders at once; gives an answer for each.
+    async fn attempt(&self, orders: &[&Order], script: Script, deadline: Instant) -> Vec<Answer> {
+        match self.exchange(orders, script, deadline).await {
+            Ok((replies, have_it)) => replies
+                .into_iter()
+                .map(|reply| match self.outcome(reply) {
+                    // What was there already may be there only: it is asked for like what is new.
+                    Ok(Outcome::Done | Outcome::Unchanged) if have_it < self.replicas => {
+                        Err(Failure::TooFewReplicas)
+                    }
+                    answer => answer,
+                })
+                .collect(),
+            Err(silence) => orders.iter().map(|_| Err(Failure::Silence(silence.clone()))).collect(),
+        }
+    }
+
+    /// The replies to the orders, and how many replicas have what they changed.
+    async fn exchange(
+        &self,
+        orders: &[&Order],
+        script: Script,
+        deadline: Instant,
+    ) -> Result<(Vec<Value>, u32), Silence> {
+        let line = self.link.line_by(deadline).await?;
+        let mut commands = Pipeline::with_capacity(orders.len() + 2);
+        let first = match script {
+            Script::Known => 0,
+            Script::Forgotten => {
+                commands.add_command(load_script());
+                1
+            }
+        };
+        for order in orders {
+            if order.asking {
+                commands.add_command(cmd("ASKING"));
+            }
+            commands.add_command(evaluate(line.script(), &order.change));
+        }
+        if self.replicas > 0 {
+            let mut wait = cmd("WAIT");
+            wait.arg(self.replicas).arg(REPLICAS_WITHIN.as_millis() as u64);
+            commands.add_command(wait);
+        }
+        let mut replies = self.link.exchange(line, &commands, deadline).await?;
+        let have_it = match (self.replicas, replies.last()) {
+            (0, _) => 0,
+            (_, Some(Value::Int(number))) => u32::try_from(*number).unwrap_or(0),
+            // A server that is no longer a master doesn't wait for its replicas.
+            (_, _) => 0,
+        };
+        replies.drain(..first);
+        let mut replies = replies.into_iter();
+        let own = orders.iter().map(|order| {
+            if order.asking {
+                replies.next();
+            }
+            replies.next().unwrap_or_default()
+        });
+        Ok((own.collect(), have_it))
+    }
+
+    fn outcome(&self, reply: Value) -> Answer {
+        let word = accepted(Some(reply), &self.link.address).map_err(Failure::Refusal)?;
+        match from_redis_value::<String>(word).as_deref() {
+            Ok("D") => Ok(Outcome::Done),
+            Ok("U") => Ok(Outcome::Unchanged),
+            Ok("C") => Ok(Outcome::Conflict),
+            Ok("A") => Ok(Outcome::Absent),
+            Ok(_) | Err(_) => {
+                Err(Failure::Refusal(Refusal::Unsure(Reason::Unavailable("a strange reply".into()))))
+            }
+        }
+    }
+}
+
+/// Whom a change is about.
+pub(super) const fn name_of(change: &Change) -> &Name {
+    match change {
+        Change::SaveBirthday { name, .. }
+        | Change::Register { name, .. }
+        | Change::ChangeEmail { name, .. }
+        | Change::Erase { name }
+        | Change::Put(User { name, .. }) => name,
+    }
+}
+
+fn evaluate(script: &str, change: &Change) -> Cmd {
+    let name = name_of(change);
+    let bucket = Bucket::of(name);
+    let mut command = cmd("EVALSHA");
+    command.arg(script).arg(3).arg(bucket.user_key(name)).arg(bucket.names_key()).arg(bucket.days_key());
+    match change {
+        Change::SaveBirthday { birthday, .. } => {
+            command.arg("save").arg(name.as_str()).arg(birthday.to_text())
+        }
+        Change::Register { email, .. } => command.arg("register").arg(name.as_str()).arg(email.as_str()),
+        Change::ChangeEmail { email, .. } => command.arg("email").arg(name.as_str()).arg(email.as_str()),
+        Change::Erase { .. } => command.arg("erase").arg(name.as_str()),
+        Change::Put(User { birthday, email, .. }) => command
+            .arg("put")
+            .arg(name.as_str())
+            .arg(birthday.map(Birthday::to_text).unwrap_or_default())
+            .arg(email.as_ref().map(Email::as_str).unwrap_or_default()),
+    };
+    command
+}

@@ -1,0 +1,490 @@
+//! What the store promises while Redis is frozen, killed, full, without replicas or badly set.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use std::time::{Duration, Instant};
+
+use birthday::{Birthday, Email, Name};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
+use test_servers::RedisServer;
+
+/// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
+const ANSWERED: Duration = Duration::from_millis(1100);
+/// How long a promise may take to come true again; the rest is slack.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn open(url: &str) -> Store {
+    open_with(url, Options::default()).await.unwrap()
+}
+
+async fn open_with(url: &str, options: Options) -> Result<Store, String> {
+    let location: Location = url.parse().unwrap();
+    Store::open(&location, options, &mut Registry::default()).await.map_err(|error| error.to_string())
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn day(year: i64) -> Birthday {
+    Birthday::from_stored(6, 15, Some(year)).unwrap()
+}
+
+async fn save(store: &Store, who: &str, year: i64) -> Result<Outcome, StoreError> {
+    store.commit(Change::SaveBirthday { name: name(who), birthday: day(year) }).await
+}
+
+async fn read(store: &Store, who: &str) -> Result<Option<Birthday>, StoreError> {
+    store.birthday(&name(who)).await
+}
+
+async fn erase(store: &Store, who: &str) -> Result<Outcome, StoreError> {
+    store.commit(Change::Erase { name: name(who) }).await
+}
+
+/// Asks again until the answer is the one that is waited for.
+async fn until<T, F: Future<Output = T>>(mut ask: impl FnMut() -> F, is_so: impl Fn(&T) -> bool) -> T {
+    let start = Instant::now();
+    loop {
+        let answer = ask().await;
+        if is_so(&answer) {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "it did not come true in time");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_answered_for_in_time_and_asked_again_when_it_goes_on() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.freeze();
+    let start = Instant::now();
+    // The first change is sent; those that wait for it, and those that come later, are not.
+    let (first, answer) = tokio::join!(save(&store, "Anna", 1991), read(&store, "Anna"));
+    assert!(matches!(first, Err(StoreError::Unknown(Reason::TooSlow))), "{first:?}");
+    assert!(matches!(answer, Err(StoreError::NotApplied(_))), "{answer:?}");
+    assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
+    for _ in 0..3 {
+        let start = Instant::now();
+        let (late, list) = tokio::join!(save(&store, "Berta", 1991), store.users(None, 10));
+        assert!(matches!(late, Err(StoreError::NotApplied(_))), "{late:?}");
+        assert!(list.is_err());
+        assert!(store.ping().await.is_err());
+        assert!(start.elapsed() < 2 * ANSWERED, "{:?}", start.elapsed());
+    }
+    server.thaw();
+    let start = Instant::now();
+    until(|| save(&store, "Berta", 1992), Result::is_ok).await.unwrap();
+    until(|| read(&store, "Anna"), Result::is_ok).await.unwrap();
+    assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
+    // What was unknown has been made or not; what was not applied never is.
+    let anna = read(&store, "Anna").await.unwrap().unwrap();
+    assert!([day(1990), day(1991)].contains(&anna));
+    assert_eq!(read(&store, "Berta").await.unwrap(), Some(day(1992)));
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn changes_that_wait_behind_a_frozen_batch_are_not_applied() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.freeze();
+    let first = tokio::spawn({
+        let store = store.clone();
+        async move { save(&store, "first", 1990).await }
+    });
+    // Everything here runs in turn, so the first is on its way long before these turns are over.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = (0..50).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { save(&store, &format!("waiting{number}"), 1990).await })
+    });
+    for waiting in waiting.collect::<Vec<_>>() {
+        let fate = waiting.await.unwrap();
+        assert!(matches!(fate, Err(StoreError::NotApplied(_))), "{fate:?}");
+    }
+    assert!(matches!(first.await.unwrap(), Err(StoreError::Unknown(_))));
+    server.thaw();
+    until(|| save(&store, "last", 1990), Result::is_ok).await.unwrap();
+    let names: Vec<_> = store.users(None, 1000).await.unwrap().into_iter().map(|user| user.name).collect();
+    assert!(!names.iter().any(|name| name.as_str().starts_with("waiting")), "one was applied all the same");
+}
+
+#[tokio::test]
+async fn what_was_done_is_there_after_the_server_was_killed_under_load() {
+    // With everysec, the default, one run in some 25 loses something: Redis answers before it has written.
+    let mut server = RedisServer::start_with(&["--appendfsync", "always"]);
+    let store = open(&server.url()).await;
+    let (tell, mut done) = tokio::sync::mpsc::unbounded_channel();
+    let writers: Vec<_> = (0..16)
+        .map(|writer| {
+            let (store, tell) = (store.clone(), tell.clone());
+            tokio::spawn(async move {
+                for round in 0.. {
+                    let who = format!("w{writer}r{round}");
+                    match save(&store, &who, 1990).await {
+                        Ok(_) => tell.send(who).unwrap(),
+                        Err(_) => return,
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(tell);
+    let mut acknowledged = Vec::new();
+    while acknowledged.len() < 2000 {
+        acknowledged.push(done.recv().await.unwrap());
+    }
+    server.kill();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let refused = save(&store, "Anna", 1990).await;
+    assert!(matches!(refused, Err(StoreError::NotApplied(_))), "{refused:?}");
+    while let Ok(who) = done.try_recv() {
+        acknowledged.push(who);
+    }
+    server.restart();
+    let start = Instant::now();
+    until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
+    assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
+    for who in &acknowledged {
+        assert_eq!(read(&store, who).await.unwrap(), Some(day(1990)));
+    }
+    let listed = all_names(&store).await;
+    assert!(acknowledged.iter().all(|who| listed.binary_search(&name(who)).is_ok()), "one is not listed");
+}
+
+/// Everybody, page by page.
+async fn all_names(store: &Store) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
+    loop {
+        let page = store.users(names.last(), 1000).await.unwrap();
+        if page.is_empty() {
+            return names;
+        }
+        names.extend(page.into_iter().map(|user| user.name));
+    }
+}
+
+#[tokio::test]
+async fn a_change_after_the_server_has_died_is_not_applied() {
+    let mut server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.kill();
+    store.ping().await.unwrap_err();
+    let fate = save(&store, "Anna", 1991).await;
+    assert!(matches!(fate, Err(StoreError::NotApplied(_))), "{fate:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_has_forgotten_the_script_is_told_it_again() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.cli(&["SCRIPT", "FLUSH"]);
+    let many: Vec<_> = (0..100)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { save(&store, &format!("u{number}"), 1990).await })
+        })
+        .collect();
+    for one in many {
+        assert_eq!(one.await.unwrap().unwrap(), Outcome::Done);
+    }
+}
+
+#[tokio::test]
+async fn the_same_date_again_writes_nothing() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    let written = || server.cli(&["INFO", "persistence"]).lines().find_map(changes).unwrap();
+    let before = written();
+    assert_eq!(save(&store, "Anna", 1990).await.unwrap(), Outcome::Unchanged);
+    assert_eq!(written(), before);
+    assert_eq!(save(&store, "Anna", 1991).await.unwrap(), Outcome::Done);
+    assert!(written() > before);
+}
+
+fn changes(line: &str) -> Option<u64> {
+    line.strip_prefix("rdb_changes_since_last_save:")?.trim().parse().ok()
+}
+
+#[tokio::test]
+async fn a_server_that_throws_data_away_is_refused_and_one_that_may_lose_it_is_told_of() {
+    let evicting = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+    let refused = open_with(&evicting.url(), Options::default()).await.err().unwrap();
+    assert!(refused.contains("maxmemory-policy allkeys-lru"), "{refused}");
+    for (options, promised) in [
+        (["--appendonly", "no", "--appendfsync", "always"], [0, 0]),
+        (["--appendonly", "yes", "--appendfsync", "everysec"], [0, 0]),
+        (["--appendonly", "yes", "--appendfsync", "no"], [1, 0]),
+        (["--appendonly", "yes", "--appendfsync", "always"], [1, 1]),
+    ] {
+        let server = RedisServer::start_with(&options);
+        let mut registry = Registry::default();
+        let location: Location = server.url().parse().unwrap();
+        let _store = Store::open(&location, Options::default(), &mut registry).await.unwrap();
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for (survives, promised) in ["server_crash", "power_loss"].iter().zip(promised) {
+            let line = format!("hello_birthday_store_durability{{survives=\"{survives}\"}} {promised}\n");
+            assert!(text.contains(&line), "{options:?}: {line}{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_managed_server_that_hides_its_settings_is_taken() {
+    let server = RedisServer::start_with(&["--rename-command", "CONFIG", ""]);
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_at_the_start_and_never_repeated() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]);
+    for who in ["", ":wrong@", "anna:wrong@"] {
+        let url = format!("redis://{who}127.0.0.1:{}", server.port);
+        let refused = open_with(&url, Options::default()).await.err().unwrap();
+        assert!(refused.contains("the user name or the password is refused"), "{refused}");
+        assert!(!refused.contains("wrong"), "{refused}");
+    }
+    let store = open(&format!("redis://:right@127.0.0.1:{}/2", server.port)).await;
+    save(&store, "Anna", 1990).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_at_the_start() {
+    let url = format!("redis://127.0.0.1:{}", test_servers::free_port());
+    let refused = open_with(&url, Options::default()).await.err().unwrap();
+    assert!(refused.contains("refused"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_writes_has_not_applied_them_and_is_read_on() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    for (setting, value, normal) in [("min-replicas-to-write", "1", "0"), ("maxmemory", "1", "0")] {
+        server.cli(&["CONFIG", "SET", setting, value]);
+        let refused = save(&store, "Anna", 1991).await;
+        match &refused {
+            Err(StoreError::NotApplied(Reason::Full)) => assert_eq!(setting, "maxmemory"),
+            Err(StoreError::NotApplied(_)) => assert_eq!(setting, "min-replicas-to-write"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1990)));
+        server.cli(&["CONFIG", "SET", setting, normal]);
+        assert_eq!(save(&store, "Anna", 1990).await.unwrap(), Outcome::Unchanged);
+    }
+}
+
+#[tokio::test]
+async fn who_is_erased_leaves_room_even_where_there_is_none() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(erase(&store, "Anna").await.unwrap(), Outcome::Done);
+    assert_eq!(server.cli(&["KEYS", "{hb:??}:[und]*"]).trim(), "", "something of it is left");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_save_has_not_applied_changes() {
+    let mut server = RedisServer::start_with(&["--save", "3600 1", "--appendonly", "no"]);
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    // A folder where the file should be: even root can't write that.
+    std::fs::create_dir_all(server.folder().join("dump.rdb/x")).unwrap();
+    server.cli(&["BGSAVE"]);
+    let mut year = 1900;
+    let refused = until(
+        || {
+            year += 1;
+            save(&store, "Anna", year)
+        },
+        Result::is_err,
+    )
+    .await;
+    match refused {
+        Err(StoreError::NotApplied(Reason::Unavailable(why))) => assert!(why.contains("MISCONF"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    server.kill();
+}
+
+/// A replica of that server, which follows it.
+fn replica_of(server: &RedisServer) -> RedisServer {
+    let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {}", server.port)]);
+    test_servers::wait_until("the replica follows", || {
+        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+            && server.cli(&["INFO", "replication"]).contains("state=online")
+    });
+    replica
+}
+
+#[tokio::test]
+async fn a_change_is_done_only_once_the_replicas_have_it() {
+    let server = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    let replica = replica_of(&server);
+    let options = Options { redis_wait: 1, ..Options::default() };
+    let store = open_with(&server.url(), options).await.unwrap();
+    until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
+    assert_eq!(replica.cli(&["DBSIZE"]).trim(), server.cli(&["DBSIZE"]).trim());
+    replica.freeze();
+    let start = Instant::now();
+    let fate = save(&store, "Anna", 1991).await;
+    assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+    assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
+    // Reads do not wait behind it, and whoever repeats it elsewhere is not told that it is done.
+    let (fate, answer) = tokio::join!(save(&store, "Berta", 1990), async {
+        let start = Instant::now();
+        (read(&store, "Anna").await.unwrap(), start.elapsed())
+    });
+    assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+    assert_eq!(answer.0, Some(day(1991)));
+    assert!(answer.1 < Duration::from_millis(300), "{:?}", answer.1);
+    let elsewhere = open_with(&server.url(), options).await.unwrap();
+    let repeated = save(&elsewhere, "Anna", 1991).await;
+    assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
+    replica.thaw();
+    until(|| save(&store, "Anna", 1991), |fate| matches!(fate, Ok(Outcome::Unchanged))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_entry_without_a_record_is_dropped_when_it_is_read() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    for number in 0..20 {
+        save(&store, &format!("u{number}"), 1990).await.unwrap();
+    }
+    let key = key_of(&server, "u7");
+    server.cli(&["DEL", &key]);
+    let page = store.users(None, 19).await.unwrap();
+    assert_eq!(page.len(), 19);
+    assert!(!page.iter().any(|user| user.name == name("u7")));
+    assert!(!listed(&server, &key, "names").contains("u7"), "it is still listed");
+}
+
+#[tokio::test]
+async fn migrate_makes_the_lists_anew_from_the_records() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    for number in 0..50 {
+        save(&store, &format!("u{number}"), 1990).await.unwrap();
+    }
+    store.close().await;
+    let (key, other) = (key_of(&server, "u7"), key_of(&server, "u8"));
+    let list = |key: &str, list| format!("{}}}:{list}", key.split_once("}:u:").unwrap().0);
+    server.cli(&["DEL", &list(&key, "names"), &list(&key, "days")]);
+    server.cli(&["ZADD", &list(&key, "names"), "0", "nobody"]);
+    server.cli(&["ZADD", &list(&other, "days"), "0", "0101:u8", "0", "0101:noone"]);
+    let location: Location = server.url().parse().unwrap();
+    let migrated = Store::migrate(&location, Options::default()).await.unwrap();
+    assert_eq!((migrated.from, migrated.to), (1, 1));
+    assert_eq!(listed(&server, &key, "names").trim(), "u7");
+    assert_eq!(listed(&server, &key, "days").trim(), "0615:u7");
+    assert_eq!(listed(&server, &other, "days").trim(), "0615:u8");
+    assert_eq!(all_names(&open(&server.url()).await).await.len(), 50);
+}
+
+#[tokio::test]
+async fn the_days_are_kept_in_step_with_the_birthdays() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    let key = key_of(&server, "Anna");
+    assert_eq!(listed(&server, &key, "days").trim(), "0615:Anna");
+    let leap = Birthday::from_stored(2, 29, None).unwrap();
+    store.commit(Change::SaveBirthday { name: name("Anna"), birthday: leap }).await.unwrap();
+    assert_eq!(listed(&server, &key, "days").trim(), "0229:Anna");
+    let email = Email::parse("a@example.org").unwrap();
+    store.commit(Change::Register { name: name("Anna"), email }).await.unwrap();
+    erase(&store, "Anna").await.unwrap();
+    assert_eq!(server.cli(&["KEYS", "*"]).trim(), "{hb:00}:schema");
+}
+
+/// The key of a user.
+fn key_of(server: &RedisServer, who: &str) -> String {
+    server.cli(&["KEYS", &format!("*:u:{who}")]).trim().to_owned()
+}
+
+/// What a list of that user's bucket holds.
+fn listed(server: &RedisServer, key: &str, list: &str) -> String {
+    let (bucket, _) = key.split_once("}:u:").unwrap();
+    server.cli(&["ZRANGE", &format!("{bucket}}}:{list}"), "0", "-1"])
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_opened_only_if_it_only_expanded() {
+    let server = RedisServer::start();
+    let set = |version: &str, works_since: &str| {
+        server.cli(&["HSET", "{hb:00}:schema", "version", version, "works_since", works_since])
+    };
+    set("9", "1");
+    open(&server.url()).await;
+    set("9", "2");
+    let refused = open_with(&server.url(), Options::default()).await.err().unwrap();
+    assert!(refused.contains("version 9, made by a newer hello-birthday"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_of_a_cluster_is_named_as_such() {
+    let single = RedisServer::start();
+    let url = single.url().replace("redis://", "redis-cluster://");
+    let refused = open_with(&url, Options::default()).await.err().unwrap();
+    assert!(refused.contains("tells nothing of a cluster"), "{refused}");
+}
+
+/// A server with a certificate for that name, and the file that holds the certificate.
+fn encrypted_server(folder: &std::path::Path, valid_for: &str) -> (RedisServer, u16, String) {
+    let certified = rcgen::generate_simple_self_signed(vec![valid_for.to_owned()]).unwrap();
+    let (certificate, key) =
+        (folder.join(format!("{valid_for}.pem")), folder.join(format!("{valid_for}.key")));
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let port = test_servers::free_port();
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    let server = RedisServer::start_with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    (server, port, certificate)
+}
+
+#[tokio::test]
+async fn an_encrypted_server_is_taken_only_with_a_trusted_certificate_for_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, port, trusted) = encrypted_server(folder.path(), "localhost");
+    let store = open(&format!("rediss://localhost:{port}?sslrootcert={trusted}")).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    let (_other, other_port, other) = encrypted_server(folder.path(), "other.example");
+    for (url, why) in [
+        (format!("rediss://localhost:{port}"), "UnknownIssuer"),
+        (format!("rediss://localhost:{port}?sslrootcert={other}"), "certificate"),
+        (format!("rediss://localhost:{other_port}?sslrootcert={other}"), "not valid for name"),
+        (format!("rediss://127.0.0.1:{}?sslrootcert={trusted}", server.port), ""),
+        (format!("rediss://localhost:{port}?sslrootcert=/no/such.pem"), "/no/such.pem can't be read"),
+    ] {
+        let refused = open_with(&url, Options::default()).await.err().unwrap();
+        assert!(refused.contains(why), "{url}: {refused}");
+    }
+}

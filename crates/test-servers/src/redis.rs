@@ -1,0 +1,206 @@
+//! Redis, one server or a cluster of six, thrown away when dropped.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::{Process, free_port, wait_until};
+
+/// Cluster nodes talk to each other on their port plus this.
+const BUS_OFFSET: u16 = 10_000;
+/// After so many milliseconds without an answer a master's replica takes its place.
+const NODE_TIMEOUT_MS: &str = "2000";
+
+/// One server, which keeps what it has in an append-only file.
+#[derive(Debug)]
+pub struct RedisServer {
+    /// Where it listens, on the loopback address.
+    pub port: u16,
+    process: Process,
+    folder: TempDir,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts an empty one.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts an empty one with more options, as `--name value`.
+    ///
+    /// # Panics
+    /// Where there is no place for its files.
+    #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
+    #[must_use]
+    pub fn start_with(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("no place for files");
+        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+        let port = free_port();
+        let process = run(port, folder.path(), &options);
+        let server = Self { port, process, folder, options };
+        server.wait();
+        server
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// What `redis-cli` prints for that command.
+    pub fn cli(&self, command: &[&str]) -> String {
+        cli(self.port, command)
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Stops it where it stands: it takes connections and answers nothing.
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it anew on the same port with the same files.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = run(self.port, self.folder.path(), &self.options);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        wait_until("redis-server answers", || {
+            self.cli(&["PING"]).trim_end().ends_with("PONG") || self.asks_who()
+        });
+    }
+
+    /// A server with a password is there once it asks for it.
+    fn asks_who(&self) -> bool {
+        self.cli(&["PING"]).contains("NOAUTH")
+    }
+}
+
+/// A cluster of three masters with a replica each.
+#[derive(Debug)]
+pub struct RedisCluster {
+    /// The servers, in no order.
+    pub servers: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts an empty one.
+    ///
+    /// # Panics
+    /// Where it can't be put together.
+    #[must_use]
+    pub fn start() -> Self {
+        let servers: Vec<_> = (0..6).map(|_| cluster_node()).collect();
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create"]);
+        create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));
+        create.args(["--cluster-replicas", "1", "--cluster-yes"]);
+        let created = create.output().map(|output| output.status.success());
+        assert!(created.unwrap_or(false), "redis-cli can't put a cluster together");
+        let cluster = Self { servers };
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    /// Its URL, which names two of its servers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let hosts: Vec<_> =
+            self.servers.iter().take(2).map(|server| format!("127.0.0.1:{}", server.port)).collect();
+        format!("redis-cluster://{}", hosts.join(","))
+    }
+
+    /// Waits until all slots have a master, and every master a replica that follows it.
+    pub fn wait_until_whole(&self) {
+        wait_until("the cluster is whole", || {
+            let masters = self.servers.iter().filter(|server| is_master(server)).count();
+            masters == 3 && self.servers.iter().all(is_well)
+        });
+    }
+
+    /// The places in [`Self::servers`] of the masters.
+    #[must_use]
+    pub fn masters(&self) -> Vec<usize> {
+        let places = self.servers.iter().enumerate().filter(|(_, server)| is_master(server));
+        places.map(|(place, _)| place).collect()
+    }
+}
+
+fn cluster_node() -> RedisServer {
+    // Its bus has a port of its own, which must be free and at most 65535.
+    let fits = |port: &u16| *port < u16::MAX - BUS_OFFSET && is_free(port + BUS_OFFSET);
+    let port = std::iter::repeat_with(free_port).find(fits).unwrap_or_default();
+    let options = [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        NODE_TIMEOUT_MS,
+        "--repl-diskless-sync-delay",
+        "0",
+        // While a master is away, the others go on.
+        "--cluster-require-full-coverage",
+        "no",
+    ];
+    let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+    #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
+    let folder = tempfile::tempdir().expect("no place for files");
+    let process = run(port, folder.path(), &options);
+    let server = RedisServer { port, process, folder, options };
+    server.wait();
+    server
+}
+
+fn is_free(port: u16) -> bool {
+    std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+fn is_master(server: &RedisServer) -> bool {
+    server.cli(&["INFO", "replication"]).contains("role:master")
+}
+
+fn is_well(server: &RedisServer) -> bool {
+    let replication = server.cli(&["INFO", "replication"]);
+    let cluster = server.cli(&["CLUSTER", "INFO"]);
+    let follows = replication.contains("master_link_status:up")
+        || (replication.contains("role:master") && replication.contains("state=online"));
+    follows && cluster.contains("cluster_state:ok") && cluster.contains("cluster_known_nodes:6")
+}
+
+fn run(port: u16, folder: &Path, options: &[String]) -> Process {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]);
+    command.args(["--dir", &folder.display().to_string()]).args(options);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Process::start(&mut command)
+}
+
+fn cli(port: u16, command: &[&str]) -> String {
+    let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(command).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
