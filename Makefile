@@ -27,6 +27,7 @@ test-all: test test-more ## Also many more kills, and a short run of the fuzzers
 .PHONY: test-more
 test-more: tools-for-tests
 	HELLO_KILL_CYCLES=20 cargo test --locked --package hello-birthday --test it durability
+	HELLO_TEST_ALL=1 cargo test --locked --package store --test contract --test redis_cluster
 	tools/fuzz 60
 
 .PHONY: bench
@@ -42,4 +43,4 @@ prove: tools-for-tests ## The long runs: 200 kills under load, ten minutes of fu
 
 .PHONY: tools-for-tests
 tools-for-tests:
-	@tools/install curl strace
+	@tools/install curl strace postgresql-15 pgbouncer redis-server redis-tools

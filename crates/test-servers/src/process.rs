@@ -19,7 +19,7 @@ impl Process {
         match command.spawn() {
             Ok(child) => Self(child),
             Err(error) => {
-                panic!("{:?} can't be started: {error}; `make servers` installs it", command.get_program())
+                panic!("{:?} can't be started: {error}; `make test` installs it", command.get_program())
             }
         }
     }
