@@ -1,8 +1,10 @@
 //! Which engine answers? One variant an engine, one match an operation.
 
 use birthday::{Birthday, Name, User};
+use prometheus_client::registry::Registry;
 
 use crate::metrics::Metrics;
+use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
 
@@ -10,6 +12,7 @@ use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError}
 #[derive(Clone)]
 pub(crate) enum Backend {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 impl Backend {
@@ -17,10 +20,14 @@ impl Backend {
         location: &Location,
         options: Options,
         metrics: &Metrics,
+        registry: &mut Registry,
     ) -> Result<Self, OpenError> {
         match location {
             Location::SqliteFile(path) => Sqlite::open_file(path, options, metrics).map(Self::Sqlite),
             Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
+            Location::Postgres(address) => {
+                Postgres::open(address, options, metrics, registry).await.map(Self::Postgres)
+            }
         }
     }
 
@@ -29,48 +36,57 @@ impl Backend {
             Location::SqliteFile(path) => Sqlite::migrate_file(path, options),
             // There is nothing to keep, and so nothing to bring up to date.
             Location::SqliteMemory => Ok(Migrated::default()),
+            Location::Postgres(address) => Postgres::migrate(address).await,
         }
     }
 
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.birthday(name),
+            Self::Postgres(postgres) => postgres.birthday(name).await,
         }
     }
 
     pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.user(name),
+            Self::Postgres(postgres) => postgres.user(name).await,
         }
     }
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.users(after, limit),
+            Self::Postgres(postgres) => postgres.users(after, limit).await,
         }
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.commit(change).await,
+            Self::Postgres(postgres) => postgres.commit(change).await,
         }
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.ping(),
+            Self::Postgres(postgres) => postgres.ping().await,
         }
     }
 
     pub(crate) async fn broken(&self) -> String {
         match self {
             Self::Sqlite(sqlite) => sqlite.broken().await,
+            // A server that is away comes back by itself.
+            Self::Postgres(_) => std::future::pending().await,
         }
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Postgres(postgres) => postgres.close().await,
         }
     }
 }

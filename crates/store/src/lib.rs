@@ -7,8 +7,10 @@ mod change;
 mod error;
 mod location;
 mod lane;
+mod recent;
 mod backend;
 mod sqlite;
+mod postgres;
 mod migrate;
 mod metrics;
 
@@ -16,4 +18,5 @@ pub use change::{Change, Outcome};
 pub use error::{OpenError, Reason, StoreError};
 pub use location::{InvalidLocation, Location};
 pub use migrate::Migrated;
+pub use postgres::{Address, AddressParts, InvalidAddress};
 pub use store::{ANSWER_WITHIN, Options, Store};

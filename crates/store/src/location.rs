@@ -4,20 +4,24 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a store is, read from a URL: `sqlite:FILE` or `sqlite::memory:`.
+use crate::{Address, InvalidAddress};
+
+/// Where a store is, read from a URL: `sqlite:FILE`, `sqlite::memory:` or `postgres://…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// The embedded store in a file.
     SqliteFile(PathBuf),
     /// The embedded store in memory: gone when the program ends.
     SqliteMemory,
+    /// A PostgreSQL server.
+    Postgres(Box<Address>),
 }
 
 /// A text that names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLocation {
     /// No scheme that is known. The URL itself is not repeated: it may hold a password.
-    #[error("a store is named by a URL such as sqlite:hello-birthday.db or sqlite::memory:")]
+    #[error("a store is named by a URL such as sqlite:hello-birthday.db or postgres://user@host/database")]
     Scheme,
     /// `sqlite:` and nothing, or a folder.
     #[error("sqlite: must be followed by the name of a file, or by :memory:")]
@@ -25,13 +29,19 @@ pub enum InvalidLocation {
     /// `?` in the URL.
     #[error("a sqlite: URL takes no parameters after '?'")]
     Parameters,
+    /// What follows `postgres://`.
+    #[error(transparent)]
+    Postgres(#[from] InvalidAddress),
 }
 
 impl FromStr for Location {
     type Err = InvalidLocation;
 
-    /// After `sqlite:`, or `sqlite://`, everything is the path, as written.
+    /// `postgres://` and `postgresql://` are read as libpq does. After `sqlite:`, or `sqlite://`, everything is the path, as written.
     fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) {
+            return Ok(Self::Postgres(Box::new(Address::parse(rest)?)));
+        }
         let path = url.strip_prefix("sqlite:").ok_or(InvalidLocation::Scheme)?;
         let path = path.strip_prefix("//").unwrap_or(path);
         match path {
@@ -51,6 +61,7 @@ impl fmt::Display for Location {
         match self {
             Self::SqliteFile(path) => write!(f, "the SQLite file {}", path.display()),
             Self::SqliteMemory => f.write_str("memory, and is gone when the program ends"),
+            Self::Postgres(address) => write!(f, "the PostgreSQL database {address}"),
         }
     }
 }

@@ -27,15 +27,22 @@ pub struct Store {
 }
 
 /// What an operator may choose about any store.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Keep the embedded store even on a file system that is known to lose or corrupt it.
     pub any_file_system: bool,
+    /// Where reads may go instead, as long as the answers are at most a second old.
+    pub replica: Option<Location>,
+    /// Let the replica answer, however old it is, when nothing else can.
+    pub stale_reads: bool,
+    /// Bring a database server's schema up to date, at this place, before it is used.
+    pub migrate_on_start: Option<Location>,
 }
 
 impl Store {
     /// Opens the store at that place, brings an embedded one's schema up to date, and adds the
-    /// store's metrics to the registry.
+    /// store's metrics to the registry. A database server may answer later: until then [`Store::ping`]
+    /// fails.
     ///
     /// # Errors
     /// One sentence for the operator: why it can't be opened.
@@ -45,7 +52,7 @@ impl Store {
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
         let metrics = Metrics::register(registry);
-        Ok(Self { backend: Backend::open(location, options, &metrics).await?, metrics })
+        Ok(Self { backend: Backend::open(location, options, &metrics, registry).await?, metrics })
     }
 
     /// Brings the schema at that place up to date and says from where to where that went.

@@ -1,16 +1,25 @@
 //! What every store promises, asked of each through its URL.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::sync::LazyLock;
+
 use birthday::{Birthday, Email, Name, User};
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Store};
+use test_servers::{PgBouncer, Postgres, wait_until};
 
 /// An empty store, and what has to live as long as it does.
 struct Fresh {
     store: Store,
     location: Location,
-    _folder: tempfile::TempDir,
+    options: Options,
+    _folder: Option<tempfile::TempDir>,
 }
+
+/// Started once for all tests; each takes a database of its own.
+static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+static REPLICA: LazyLock<Postgres> = LazyLock::new(|| POSTGRES.replica("replica"));
+static PGBOUNCER: LazyLock<PgBouncer> = LazyLock::new(|| PgBouncer::start(&POSTGRES));
 
 /// Every kind of store there is.
 async fn every_store() -> Vec<Fresh> {
@@ -18,13 +27,34 @@ async fn every_store() -> Vec<Fresh> {
     for url in ["sqlite:FOLDER/contract.db", "sqlite::memory:"] {
         let folder = tempfile::tempdir().unwrap();
         let location: Location = url.replace("FOLDER", folder.path().to_str().unwrap()).parse().unwrap();
-        stores.push(Fresh { store: open(&location).await, location, _folder: folder });
+        let options = Options::default();
+        let store = open(&location, &options).await;
+        stores.push(Fresh { store, location, options, _folder: Some(folder) });
     }
+    stores.push(in_postgres(|database| POSTGRES.url(database), Options::default()).await);
+    stores.push(in_postgres(|database| PGBOUNCER.url(database), Options::default()).await);
+    let replica = REPLICA.url("postgres").parse().unwrap();
+    let options = Options { replica: Some(replica), ..Options::default() };
+    stores.push(in_postgres(|database| POSTGRES.url(database), options).await);
     stores
 }
 
-async fn open(location: &Location) -> Store {
-    Store::open(location, Options::default(), &mut Registry::default()).await.unwrap()
+/// A store in a database of its own.
+async fn in_postgres(url: impl Fn(&str) -> String, mut options: Options) -> Fresh {
+    let database = POSTGRES.database();
+    let location = url(&database).parse().unwrap();
+    Store::migrate(&location, options.clone()).await.unwrap();
+    if options.replica.is_some() {
+        wait_until("the replica has the table", || {
+            REPLICA.try_sql(&database, "SELECT 1 FROM users").is_some()
+        });
+        options.replica = Some(REPLICA.url(&database).parse().unwrap());
+    }
+    Fresh { store: open(&location, &options).await, location, options, _folder: None }
+}
+
+async fn open(location: &Location, options: &Options) -> Store {
+    Store::open(location, options.clone(), &mut Registry::default()).await.unwrap()
 }
 
 fn name(text: &str) -> Name {
@@ -193,7 +223,7 @@ async fn whoever_was_answered_sees_the_change_whichever_thread_reads() {
 
 #[tokio::test]
 async fn what_was_done_is_there_after_a_restart() {
-    for Fresh { store, location, _folder } in every_store().await {
+    for Fresh { store, location, options, _folder } in every_store().await {
         if location == Location::SqliteMemory {
             continue;
         }
@@ -201,7 +231,7 @@ async fn what_was_done_is_there_after_a_restart() {
         store.close().await;
         let closed = store.commit(Change::Erase { name: name("Anna") }).await;
         assert!(matches!(closed, Err(store::StoreError::NotApplied(_))), "{closed:?}");
-        let store = open(&location).await;
+        let store = open(&location, &options).await;
         assert_eq!(store.birthday(&name("Anna")).await.unwrap(), Some(day(2, 29, None)));
         store.ping().await.unwrap();
     }

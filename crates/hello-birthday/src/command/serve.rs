@@ -34,7 +34,7 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
     let location = settings.store.location()?;
     let address = settings.listen()?;
     raise_file_limit();
-    let options = Options { any_file_system: settings.store.any_file_system };
+    let options = Options { any_file_system: settings.store.any_file_system, ..Options::default() };
     let store = Store::open(&location, options, &mut registry).await.map_err(Failure::failed)?;
     let listener = bind(address)?;
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
