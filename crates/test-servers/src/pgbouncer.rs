@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::postgres::{as_other_user, new_folder};
+use crate::postgres::{as_other_user, new_folder, note};
+use crate::process::Keeper;
 use crate::{Postgres, Process, free_port, wait_until};
 
 /// A running pooler before a server. Dropped, it is killed.
@@ -14,6 +15,7 @@ use crate::{Postgres, Process, free_port, wait_until};
 pub struct PgBouncer {
     _process: Process,
     _folder: TempDir,
+    _keeper: Keeper,
     port: u16,
 }
 
@@ -36,8 +38,10 @@ impl PgBouncer {
         as_other_user(&mut command);
         let process =
             Process::start(command.arg("-q").arg(&settings).stdout(Stdio::null()).stderr(Stdio::null()));
+        note(&folder, &process);
+        let keeper = Keeper::of(folder.path());
         wait_until("PgBouncer answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { _process: process, _folder: folder, port }
+        Self { _process: process, _folder: folder, _keeper: keeper, port }
     }
 
     /// The URL of one of the server's databases, through the pooler.

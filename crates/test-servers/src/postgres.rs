@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::process::Keeper;
 use crate::{Process, free_port, wait_until};
 
 /// A running server with the superuser `postgres`, who needs no password. Dropped, it is killed and its
@@ -21,7 +22,7 @@ pub struct Postgres {
     port: u16,
     settings: Vec<String>,
     databases: AtomicUsize,
-    _keeper: Child,
+    _keeper: Keeper,
 }
 
 /// What a server shows to prove itself, both in PEM.
@@ -88,7 +89,7 @@ impl Postgres {
     fn start_in(folder: TempDir, settings: Vec<String>) -> Self {
         let port = free_port();
         let process = launch(&folder, port, &settings);
-        let keeper = keeper(&folder);
+        let keeper = Keeper::of(folder.path());
         let server =
             Self { process, folder, port, settings, databases: AtomicUsize::new(0), _keeper: keeper };
         server.wait();
@@ -201,30 +202,21 @@ fn launch(folder: &TempDir, port: u16, settings: &[String]) -> Process {
     for setting in settings {
         server.args(["-c", setting]);
     }
-    Process::start(server.stdout(Stdio::null()).stderr(log(folder)))
+    let process = Process::start(server.stdout(Stdio::null()).stderr(log(folder)));
+    note(folder, &process);
+    process
+}
+
+/// Tells the keeper whom to kill.
+#[expect(clippy::expect_used, reason = "a server that can't be cleaned up is not started")]
+pub(crate) fn note(folder: &TempDir, process: &Process) {
+    fs::write(folder.path().join("pid"), process.id().to_string()).expect("a file can be written");
 }
 
 #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
 fn log(folder: &TempDir) -> fs::File {
     let path = folder.path().join("log");
     fs::OpenOptions::new().create(true).append(true).open(path).expect("a log can be written")
-}
-
-/// Stops the server and removes its files when this process ends before it could do that, as a test
-/// binary does whose servers are shared by all of its tests.
-#[expect(clippy::expect_used, reason = "a server that can't be cleaned up is not started")]
-fn keeper(folder: &TempDir) -> Child {
-    let script =
-        "read -r _; kill -9 $(head -1 \"$0/data/postmaster.pid\") 2>/dev/null; sleep 1; rm -rf \"$0\"";
-    Command::new("sh")
-        .args(["-c", script])
-        .arg(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("sh is there")
 }
 
 /// A folder that the servers' user may use.

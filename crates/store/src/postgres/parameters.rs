@@ -53,8 +53,8 @@ impl Settings {
         match name {
             "host" => self.hosts = value.split(',').map(str::to_owned).collect(),
             "port" => {
-                self.ports =
-                    value.split(',').map(|port| read_port(port).map(Some)).collect::<Result<_, _>>()?
+                let ports = value.split(',').map(|port| read_port(port).map(Some));
+                self.ports = ports.collect::<Result<_, _>>()?;
             }
             "user" => self.user = non_empty(value),
             "password" => self.password = Some(value),

@@ -71,7 +71,7 @@ pub(super) fn rounds(changes: &[Change]) -> Vec<Round> {
 
 fn close(mut round: Round, latest: &mut HashMap<&Name, (Kind, usize)>) -> Round {
     let mut sorted: Vec<_> = latest.drain().collect();
-    sorted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    sorted.sort_unstable_by_key(|(name, _)| *name);
     for (_, (kind, place)) in sorted {
         round.groups[kind as usize].push(place);
     }
