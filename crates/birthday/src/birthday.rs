@@ -56,6 +56,19 @@ impl Birthday {
         if born < today { Ok(Self::of(born)) } else { Err(InvalidBirthday::NotBeforeToday) }
     }
 
+    /// Reads `YYYY-MM-DD` as [`Birthday::parse_full`] does, or `--MM-DD` where the year is not known, as
+    /// [`Birthday::to_text`] writes it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in the order of [`InvalidBirthday`].
+    pub fn parse(text: &str, today: Date) -> Result<Self, InvalidBirthday> {
+        let &[b'-', b'-', m1, m2, b'-', d1, d2] = text.as_bytes() else {
+            return Self::parse_full(text, today);
+        };
+        let (month, day) = (number(&[m1, m2])?, number(&[d1, d2])?);
+        Self::from_stored(month.into(), day.into(), None).ok_or(InvalidBirthday::NoSuchDay)
+    }
+
     /// The birthday that a store kept as its parts, or `None` if no calendar has that day.
     ///
     /// Without a year, 29 February is a day like any other. Whether it was before today is not asked

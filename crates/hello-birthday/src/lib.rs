@@ -1,7 +1,8 @@
 //! The program: the birthday problem over HTTP, and the commands around it.
 //!
-//! Modules stand in the order in which they may use each other: `log < http < command`.
+//! Modules stand in the order in which they may use each other: `log < exchange < http < command`.
 
 pub mod log;
+pub mod exchange;
 pub mod http;
 pub mod command;

@@ -41,7 +41,7 @@ impl Drop for Place {
 }
 
 /// An IPv6 client owns at least a /64 network (RFC 6177, section 2), so that counts as one address.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

@@ -12,6 +12,7 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::guarded::{Activity, Guarded};
@@ -22,7 +23,8 @@ use crate::{Limits, Metrics};
 pub(crate) struct Ending {
     /// Answers tell the client that this was the last one on its connection.
     pub(crate) last_answers: Arc<AtomicBool>,
-    /// Connections without a request end at once.
+    /// Connections without a request end at once; new ones may still send their first one, for as long
+    /// as connections that end linger.
     pub(crate) at_once: CancellationToken,
 }
 
@@ -74,8 +76,15 @@ pub(crate) async fn serve_until<IO, S, B>(
     let mut connection = std::pin::pin!(http1(limits).serve_connection(TokioIo::new(io), service));
     // How a connection ended is its client's affair; what the client did wrong was answered or counted.
     let _ = tokio::select! {
+        // What has come is read before the connection is taken for one without a request.
+        biased;
         ended = connection.as_mut() => ended,
         () = ending.at_once.cancelled() => {
+            // Who has only just connected has a request on its way.
+            let is_new = requests.load(Ordering::Relaxed) == 0;
+            if is_new && timeout(limits.linger, connection.as_mut()).await.is_ok() {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -92,4 +101,38 @@ fn http1(limits: Limits) -> http1::Builder {
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.read_buffer_bytes);
     http1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_request_that_comes_with_the_end_is_answered() {
+        for _ in 0..32 {
+            let (mut client, server) = duplex(1024);
+            let ending = Ending::default();
+            let hello = service_fn(|_| ready(Ok(Response::new("hello".to_owned()))));
+            let (limits, metrics) =
+                (Limits { linger: Duration::ZERO, ..Limits::default() }, Metrics::default());
+            let serve = serve_until(server, &hello, limits, &metrics, &ending);
+            let ask = async {
+                client.write_all(GET).await.unwrap();
+                assert_ne!(client.read(&mut [0; 1024]).await.unwrap(), 0);
+                ending.at_once.cancel();
+                client.write_all(GET).await.unwrap();
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+            };
+            tokio::join!(ask, serve);
+        }
+    }
 }

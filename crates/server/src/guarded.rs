@@ -80,17 +80,23 @@ impl<S> Guarded<S> {
         }
     }
 
+    /// From an answer on, the next request is waited for. Whether an answer came since the last call.
+    fn came_answer(&mut self) -> bool {
+        let came = self.activity.0.load(Ordering::Relaxed) == ANSWERED;
+        if came {
+            self.activity.0.store(READING, Ordering::Relaxed);
+            self.waits_for = Input::NextRequest;
+            self.since = Instant::now();
+        }
+        came
+    }
+
     /// Whether the client took too long to send what is waited for.
     fn is_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        match self.activity.0.load(Ordering::Relaxed) {
-            ANSWERING => return Poll::Pending,
-            ANSWERED => {
-                self.activity.0.store(READING, Ordering::Relaxed);
-                self.waits_for = Input::NextRequest;
-                self.since = Instant::now();
-            }
-            _ => {}
+        if self.activity.0.load(Ordering::Relaxed) == ANSWERING {
+            return Poll::Pending;
         }
+        self.came_answer();
         let (patience, what) = match self.waits_for {
             Input::FirstByte => (self.limits.first_byte, "first_byte"),
             Input::Head => (self.limits.head, "head"),
@@ -183,7 +189,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        if this.came_answer() {
+            // Where a read found nothing while the request was answered, hyper waits for that read to be
+            // woken and asks for no other: the timer that ends the rest must be set here.
+            let _ = this.passed(this.since + this.limits.idle, cx);
+        }
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     /// Ends the writing side, and then takes for a while what the client still sends: a stream that is

@@ -7,10 +7,12 @@ mod serve;
 mod connection;
 mod guarded;
 mod addresses;
+mod rate;
 mod limits;
 mod metrics;
 
 pub use connection::serve_connection;
 pub use limits::{Drain, Limits};
 pub use metrics::Metrics;
+pub use rate::Rate;
 pub use serve::{Drained, Server, listen};

@@ -22,7 +22,7 @@ pub struct Limits {
     pub write_stall: Duration,
     /// How long a connection that ends goes on taking what the client still sends.
     pub linger: Duration,
-    /// The bytes of a request's head.
+    /// The bytes of a request's head, all in all; the service may have closer bounds for its parts.
     pub head_bytes: usize,
     /// The header fields of a request.
     pub headers: usize,
@@ -44,7 +44,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             write_stall: Duration::from_secs(10),
             linger: Duration::from_secs(1),
-            head_bytes: 8 << 10,
+            head_bytes: 16 << 10,
             headers: 64,
             read_buffer_bytes: 16 << 10,
             requests_per_connection: 10_000,

@@ -24,6 +24,8 @@ use crate::{Drain, Limits, Metrics};
 const BACKLOG: u32 = 4096;
 /// How long the listener's queue is asked for one more connection before it is taken for empty.
 const QUEUE_IS_EMPTY_AFTER: Duration = Duration::from_millis(5);
+/// How long the queue is emptied at most: where new connections keep coming it is never found empty.
+const QUEUE_IS_LEFT_AFTER: Duration = Duration::from_millis(500);
 /// The pauses after a failed accept, while file descriptors are short: this, then twice as long each.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_millis(100);
@@ -83,7 +85,8 @@ where
         acceptor.ending.last_answers.store(true, Ordering::Relaxed);
         acceptor.accept_until(&listener, sleep(drain.delay)).await;
         // Clients whose connections the operating system took before this moment are served, too.
-        acceptor.accept_waiting(&listener).await;
+        // An error means that there are always more.
+        let _ = timeout(QUEUE_IS_LEFT_AFTER, acceptor.accept_waiting(&listener)).await;
         drop(listener);
         acceptor.ending.at_once.cancel();
         // An error means that the time is up.

@@ -1,11 +1,13 @@
 //! Which engine answers? One variant an engine, one match an operation.
 
+use std::path::Path;
+
 use birthday::{Birthday, Name, User};
 use prometheus_client::registry::Registry;
 
 use crate::metrics::Metrics;
 use crate::postgres::Postgres;
-use crate::sqlite::Sqlite;
+use crate::sqlite::{self, Sqlite};
 use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
 
 /// The engines; the set is closed, and the compiler lists every place to touch when one is added.
@@ -27,6 +29,30 @@ impl Backend {
             Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
             Location::Postgres(address) => {
                 Postgres::open(address, options, metrics, registry).await.map(Self::Postgres)
+            }
+        }
+    }
+
+    pub(crate) async fn open_to_read(
+        location: &Location,
+        options: Options,
+        metrics: &Metrics,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
+        match location {
+            Location::SqliteFile(path) => Sqlite::open_file_to_read(path, metrics).map(Self::Sqlite),
+            Location::SqliteMemory => Self::open(location, options, metrics, registry).await,
+            Location::Postgres(address) => {
+                Postgres::open_to_read(address, metrics, registry).await.map(Self::Postgres)
+            }
+        }
+    }
+
+    pub(crate) async fn backup(location: &Location, copy: &Path) -> Result<u64, OpenError> {
+        match location {
+            Location::SqliteFile(path) => sqlite::backup(path, copy),
+            Location::SqliteMemory | Location::Postgres(_) => {
+                Err(OpenError::NoBackup { place: location.to_string() })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What can be changed, and how a change can end well.
 
-use birthday::{Birthday, Email, Name};
+use birthday::{Birthday, Email, Name, User};
 
 /// One change to one user.
 #[derive(Clone, Debug)]
@@ -31,6 +31,9 @@ pub enum Change {
         /// Whose.
         name: Name,
     },
+    /// Keeps what a record from elsewhere says. What the record lacks is left as it is: taking records
+    /// in erases nothing, and can be repeated.
+    Put(User),
 }
 
 /// How a change that was tried ended.

@@ -80,6 +80,26 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// A schema that this version of the program has more steps for.
+    #[error("{place} has an older schema; run `hello-birthday migrate` first")]
+    TooOld {
+        /// The database.
+        place: String,
+    },
+    /// A store that has tools of its own for that.
+    #[error("only an embedded store in a file can be copied by this program, not {place}")]
+    NoBackup {
+        /// The store.
+        place: String,
+    },
+    /// A copy that is not what was copied.
+    #[error("the copy {} is damaged: {reason}", path.display())]
+    BadCopy {
+        /// The copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The operating system refused.
     #[error("{} can't be opened: {source}", path.display())]
     Io {

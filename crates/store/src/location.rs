@@ -59,7 +59,10 @@ impl FromStr for Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SqliteFile(path) => write!(f, "the SQLite file {}", path.display()),
+            Self::SqliteFile(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                write!(f, "the SQLite file {}", path.display())
+            }
             Self::SqliteMemory => f.write_str("memory, and is gone when the program ends"),
             Self::Postgres(address) => write!(f, "the PostgreSQL database {address}"),
         }

@@ -1,5 +1,6 @@
 //! What may be asked of a store, and what it promises.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use birthday::{Birthday, Name, User};
@@ -53,6 +54,29 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let metrics = Metrics::register(registry);
         Ok(Self { backend: Backend::open(location, options, &metrics, registry).await?, metrics })
+    }
+
+    /// Opens the store at that place for reading alone; an embedded one may be served meanwhile. Changes
+    /// are not applied.
+    ///
+    /// # Errors
+    /// One sentence for the operator: why it can't be opened.
+    pub async fn open_to_read(
+        location: &Location,
+        options: Options,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
+        let metrics = Metrics::register(registry);
+        Ok(Self { backend: Backend::open_to_read(location, options, &metrics, registry).await?, metrics })
+    }
+
+    /// Copies an embedded store into a new file, as it is at one moment, while it may be served; and
+    /// says how many users the copy has, after it was read through.
+    ///
+    /// # Errors
+    /// One sentence for the operator: why there is no copy.
+    pub async fn backup(location: &Location, copy: &Path) -> Result<u64, OpenError> {
+        Backend::backup(location, copy).await
     }
 
     /// Brings the schema at that place up to date and says from where to where that went.

@@ -236,3 +236,47 @@ async fn what_was_done_is_there_after_a_restart() {
         store.ping().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_record_from_elsewhere_adds_and_changes_but_erases_nothing() {
+    for Fresh { store, .. } in every_store().await {
+        let put = async |email: Option<&str>, birthday: Option<Birthday>| {
+            let user = User { name: name("Anna"), email: email.map(self::email), birthday };
+            store.commit(Change::Put(user)).await.unwrap()
+        };
+        let kept = async || {
+            let user = store.user(&name("Anna")).await.unwrap().unwrap();
+            (user.email.map(|email| email.as_str().to_owned()), user.birthday.map(Birthday::to_text))
+        };
+        let both = |email: &str, birthday: &str| (Some(email.to_owned()), Some(birthday.to_owned()));
+        assert_eq!(put(None, None).await, Outcome::Done);
+        assert_eq!(kept().await, (None, None));
+        assert_eq!(put(None, None).await, Outcome::Unchanged);
+        assert_eq!(put(None, Some(day(6, 15, Some(1990)))).await, Outcome::Done);
+        assert_eq!(put(Some("a@example.org"), None).await, Outcome::Done);
+        assert_eq!(kept().await, both("a@example.org", "1990-06-15"));
+        assert_eq!(put(Some("a@example.org"), Some(day(6, 15, Some(1990)))).await, Outcome::Unchanged);
+        assert_eq!(put(Some("b@example.org"), Some(day(6, 15, None))).await, Outcome::Done);
+        assert_eq!(kept().await, both("b@example.org", "--06-15"), "a birthday is kept as a whole");
+        assert_eq!(put(None, None).await, Outcome::Unchanged);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_open_to_read_alone_reads_what_is_committed_and_changes_nothing() {
+    for Fresh { store, location, _folder, .. } in every_store().await {
+        if location == Location::SqliteMemory {
+            continue;
+        }
+        save(&store, "Anna", day(6, 15, Some(1990))).await;
+        let reader =
+            Store::open_to_read(&location, Options::default(), &mut Registry::default()).await.unwrap();
+        assert_eq!(reader.users(None, 10).await.unwrap().len(), 1);
+        save(&store, "Bob", day(6, 15, Some(1990))).await;
+        assert_eq!(reader.users(None, 10).await.unwrap().len(), 2);
+        let refused = reader.commit(Change::Erase { name: name("Anna") }).await;
+        assert!(matches!(refused, Err(store::StoreError::NotApplied(_))), "{refused:?}");
+        assert_eq!(store.users(None, 10).await.unwrap().len(), 2);
+        reader.close().await;
+    }
+}

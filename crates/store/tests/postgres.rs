@@ -1,6 +1,6 @@
 //! What the store promises while PostgreSQL is killed, frozen, replaced, cancelled, lagging or not yet
 //! migrated.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
 
 #[path = "postgres/failover.rs"]
 mod failover;

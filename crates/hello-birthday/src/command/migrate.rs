@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use store::{Options, Store};
+use store::Store;
 
 use super::Failure;
 use super::settings::StoreSettings;
 
 pub(super) fn run(settings: &StoreSettings) -> Result<(), Failure> {
-    let location = settings.location()?;
-    let options = Options { any_file_system: settings.any_file_system, ..Options::default() };
+    let location = settings.migration()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let migrated = runtime.block_on(Store::migrate(&location, options)).map_err(Failure::failed)?;
+    let migrated =
+        runtime.block_on(Store::migrate(&location, settings.options()?)).map_err(Failure::failed)?;
     writeln!(std::io::stdout(), "{migrated}").map_err(Failure::failed)
 }

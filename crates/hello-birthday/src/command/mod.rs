@@ -1,8 +1,13 @@
 //! What can the program be told to do?
 
 mod settings;
+mod postgres_settings;
 mod serve;
 mod migrate;
+mod export;
+mod import;
+mod backup;
+mod progress;
 mod healthcheck;
 
 use std::io::Write;
@@ -54,10 +59,15 @@ pub fn run() -> ExitCode {
     let result = match cli.into_command() {
         Command::Serve(settings) => serve::run(&settings),
         Command::Migrate(settings) => migrate::run(&settings),
+        Command::Export(settings) => export::run(&settings),
+        Command::Import(settings) => import::run(&settings),
+        Command::Backup(settings) => backup::run(&settings),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut std::io::stdout());
-            Ok(())
+            // Into memory first: the generator ends the program where it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut script);
+            std::io::stdout().write_all(&script).map_err(Failure::failed)
         }
     };
     match result {

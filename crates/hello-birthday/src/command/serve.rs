@@ -1,14 +1,16 @@
 //! `serve`: open the store, listen, answer until told to stop, and end in order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use birthday::{Almanac, Timestamp};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use server::{Server, listen};
-use store::{Options, Store};
+use store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::Failure;
 use super::settings::ServeSettings;
@@ -34,14 +36,28 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
     let location = settings.store.location()?;
     let address = settings.listen()?;
     raise_file_limit();
-    let options = Options { any_file_system: settings.store.any_file_system, ..Options::default() };
-    let store = Store::open(&location, options, &mut registry).await.map_err(Failure::failed)?;
+    let store =
+        Store::open(&location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
+    tracing::info!("the data is in {location}");
+    let result = answer(settings, address, &store, log, registry).await;
+    store.close().await;
+    result
+}
+
+/// Answers requests until a signal, or a store that is broken, ends it.
+async fn answer(
+    settings: &ServeSettings,
+    address: SocketAddr,
+    store: &Store,
+    log: Log,
+    mut registry: Registry,
+) -> Result<(), Failure> {
+    let signals = Signals::catch().map_err(Failure::failed)?;
     let listener = bind(address)?;
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
-    let stop = Stop::on_signals().map_err(Failure::failed)?;
-
-    let readiness = Readiness::default();
+    let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
+    let readiness = Readiness::default();
     let parts = Parts {
         store: store.clone(),
         almanac: Almanac::new(settings.time_zone(), settings.leap_day(), Arc::new(Timestamp::now)),
@@ -49,8 +65,7 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
         log,
         registry,
     };
-    let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
-    let (main, metrics) = Service::new(parts, metrics_on);
+    let (service, metrics_service) = Service::new(parts, metrics_on);
     let server = |service| Server {
         service,
         limits: settings.limits(),
@@ -58,68 +73,62 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
         metrics: connections.clone(),
     };
 
-    tracing::info!("the data is in {location}");
-    say_where(&listener, "listening")?;
-    let metrics_end = metrics_listener
-        .map(|listener| {
-            say_where(&listener, "metrics")?;
-            let (end, ended) = tokio::sync::oneshot::channel::<()>();
-            let server = server(metrics);
-            let running = tokio::spawn(server.run(listener, async { drop(ended.await) }));
-            Ok::<_, Failure>((end, running))
-        })
-        .transpose()?;
-
-    let mut broken = None;
-    let stopped = async {
-        tokio::select! {
-            () = stop.wait() => {}
-            why = store.broken() => broken = Some(why),
-        }
-        readiness.drain();
-        tracing::info!("stopping");
+    let (end_metrics, metrics_end) = oneshot::channel::<()>();
+    let main = async {
+        say_where(&listener, "listening");
+        let mut ended = Ok(());
+        let stop = async { ended = stop(signals, store, &readiness).await };
+        let drained = server(service).run(listener, stop).await;
+        drop(end_metrics);
+        tracing::info!(connections_cut = drained.cut, "stopped");
+        ended
     };
-    let drained = tokio::select! {
-        drained = server(main).run(listener, stopped) => drained,
-        () = readiness.watch(&store) => return Err(Failure::failed("nobody looks after the store")),
-    };
-    store.close().await;
-    if let Some((end, running)) = metrics_end {
-        // Metrics are told to the last.
-        drop(end);
-        let _ = running.await;
-    }
-    match broken {
-        Some(why) => Err(Failure::StoreBroken(format!("the store must be opened anew: {why}"))),
-        None => {
-            tracing::info!(connections_cut = drained.cut, "stopped");
-            Ok(())
+    // Metrics are told to the last.
+    let metrics = async {
+        if let Some(listener) = metrics_listener {
+            say_where(&listener, "metrics");
+            server(metrics_service).run(listener, async { drop(metrics_end.await) }).await;
         }
+    };
+    tokio::select! {
+        (result, ()) = async { tokio::join!(main, metrics) } => result,
+        never = readiness.watch(store) => match never {},
     }
 }
 
-fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+/// Waits for the end, and says whether it is a good one.
+async fn stop(signals: Signals, store: &Store, readiness: &Readiness) -> Result<(), Failure> {
+    let result = tokio::select! {
+        () = signals.come() => Ok(()),
+        why = store.broken() => Err(Failure::StoreBroken(format!("the store must be opened anew: {why}"))),
+    };
+    readiness.drain();
+    tracing::info!("stopping");
+    result
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     listen(address).map_err(|error| Failure::Failed(format!("{address} can't be listened on: {error}")))
 }
 
-fn say_where(listener: &TcpListener, what: &str) -> Result<(), Failure> {
-    let address = listener.local_addr().map_err(Failure::failed)?;
-    tracing::info!("{what} on http://{address}");
-    Ok(())
+fn say_where(listener: &TcpListener, what: &str) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("{what} on http://{address}");
+    }
 }
 
 /// The signals that end the service.
-struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-impl Stop {
-    fn on_signals() -> std::io::Result<Self> {
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(mut self) {
+    async fn come(mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -3,18 +3,21 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use birthday::{LeapDay, Zone, find_zone};
+use clap::builder::{BoolishValueParser, RangedI64ValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use server::{Drain, Limits};
-use store::Location;
+use store::{Location, Options};
 
+use super::postgres_settings::PostgresSettings;
 use crate::log::{Filter, Format};
 
 /// A self-hosted birthday service: keep a date by name, count the days until the next birthday.
@@ -36,6 +39,12 @@ pub(super) enum Command {
     Serve(ServeSettings),
     /// Bring the store's schema up to date, and end
     Migrate(StoreSettings),
+    /// Write every record, a JSON object a line, while the store may be served
+    Export(ExportSettings),
+    /// Take in records, a JSON object a line; what is there already stays, unless a record says otherwise
+    Import(ImportSettings),
+    /// Copy the embedded store into a new file, while it may be served
+    Backup(BackupSettings),
     /// Ask the service that runs here whether it is healthy, for images without a shell
     Healthcheck(HealthcheckSettings),
     /// Print a script that completes commands and flags in a shell
@@ -65,12 +74,12 @@ pub(super) struct ServeSettings {
     #[arg(long, env = "HELLO_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s", value_parser = duration)]
     drain_timeout: Duration,
     /// Connections that may be open at once
-    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = Limits::default().connections)]
-    max_connections: usize,
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000, value_parser = from_one())]
+    max_connections: u32,
     /// Connections that one client address may have open at once, for a service without a proxy
     /// before it; no limit if not set
-    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
-    max_connections_per_address: Option<usize>,
+    #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", value_parser = from_one())]
+    max_connections_per_address: Option<u32>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -85,22 +94,31 @@ pub(super) struct ListenSettings {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct StoreSettings {
-    /// Where the data is: sqlite:FILE or sqlite::memory: [default: sqlite:hello-birthday.db]
+    /// Where the data is: sqlite:FILE, sqlite::memory: or postgres://USER@HOST/DATABASE [default:
+    /// sqlite:hello-birthday.db]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    store: Option<String>,
+    store: Option<Secret>,
     /// A file that holds the store's URL, for secrets that are mounted
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     store_file: Option<PathBuf>,
     /// Keep the data even on a network file system, where it can be lost
-    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM")]
-    pub(super) any_file_system: bool,
+    #[arg(long, env = "HELLO_ANY_FILE_SYSTEM", value_parser = BoolishValueParser::new())]
+    any_file_system: bool,
+    #[command(flatten)]
+    postgres: PostgresSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ZoneSettings {
+    /// The IANA name of the zone whose today it is
+    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
+    time_zone: Zone,
 }
 
 #[derive(Args, Clone, Debug)]
 struct CalendarSettings {
-    /// The IANA name of the zone whose today it is
-    #[arg(long, env = "HELLO_TIME_ZONE", value_name = "ZONE", default_value = "UTC", value_parser = find_zone)]
-    time_zone: Zone,
+    #[command(flatten)]
+    zone: ZoneSettings,
     /// When somebody born on 29 February has a birthday in a common year
     #[arg(long, env = "HELLO_LEAP_DAY", value_name = "RULE", default_value = "feb28")]
     leap_day: Rule,
@@ -122,6 +140,35 @@ pub(super) struct LogSettings {
     /// Which log lines are written: a level, or pairs such as info,request=off
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub(super) log: Filter,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ExportSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to write, which must not be there yet; without it, standard output
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ImportSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to read; without it, standard input
+    pub(super) file: Option<PathBuf>,
+    /// Say which lines are bad, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    zone: ZoneSettings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct BackupSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// The file to write, which must not be there yet
+    pub(super) file: PathBuf,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -163,13 +210,13 @@ impl ServeSettings {
     }
 
     pub(super) fn time_zone(&self) -> Zone {
-        self.calendar.time_zone.clone()
+        self.calendar.zone.time_zone.clone()
     }
 
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            connections: self.max_connections,
-            connections_per_address: self.max_connections_per_address,
+            connections: self.max_connections as usize,
+            connections_per_address: self.max_connections_per_address.map(|most| most as usize),
             ..Limits::default()
         }
     }
@@ -194,31 +241,93 @@ impl ListenSettings {
     }
 }
 
+impl ImportSettings {
+    pub(super) fn time_zone(&self) -> Zone {
+        self.zone.time_zone.clone()
+    }
+}
+
 impl StoreSettings {
-    /// The store's place, by the first of: the flag, the variable, the default.
+    pub(super) fn options(&self) -> Result<Options, UsageError> {
+        let location = self.location()?;
+        let replica = self.postgres.replica()?;
+        let migrate_on_start = self.postgres.migration_on_start(location.clone())?;
+        match location {
+            Location::Postgres(_) => {}
+            Location::SqliteFile(_) | Location::SqliteMemory if replica.is_some() => {
+                return Err(UsageError::new("DATABASE_REPLICA_URL or --replica: the store has no replicas"));
+            }
+            // An embedded store's schema is brought up to date whenever it is opened.
+            Location::SqliteFile(_) | Location::SqliteMemory => {}
+        }
+        let stale_reads = self.postgres.stale_reads;
+        Ok(Options { any_file_system: self.any_file_system, replica, stale_reads, migrate_on_start })
+    }
+
+    /// The store's place, by the first of: the flag, the variable, `POSTGRES_HOST`, the default.
     pub(super) fn location(&self) -> Result<Location, UsageError> {
-        let url = match (&self.store, &self.store_file) {
+        let (url, named) = match (&self.store, &self.store_file) {
             (Some(_), Some(_)) => {
-                return Err(UsageError(
-                    "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them".into(),
+                return Err(UsageError::new(
+                    "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them",
                 ));
             }
-            (Some(url), None) => url.clone(),
-            (None, Some(file)) => {
-                let refuse = |error| {
-                    UsageError(format!("DATABASE_URL_FILE {} can't be read: {error}", file.display()))
-                };
-                let text = fs::read_to_string(file).map_err(refuse)?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
-            (None, None) => "sqlite:hello-birthday.db".to_owned(),
+            (Some(url), None) => (url.as_str().to_owned(), "DATABASE_URL or --store"),
+            (None, Some(file)) => (read_secret("DATABASE_URL_FILE", file)?, "DATABASE_URL_FILE"),
+            (None, None) => match self.postgres.location()? {
+                Some(location) => return Ok(location),
+                None => ("sqlite:hello-birthday.db".to_owned(), "the default"),
+            },
         };
-        url.parse().map_err(|error| UsageError(format!("DATABASE_URL or --store: {error}")))
+        url.parse().map_err(|error| UsageError(format!("{named}: {error}")))
     }
+
+    /// Where the schema is changed.
+    pub(super) fn migration(&self) -> Result<Location, UsageError> {
+        self.postgres.migration(self.location()?)
+    }
+}
+
+impl UsageError {
+    pub(super) fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+/// A setting that may hold a password: `Debug` shows nothing.
+#[derive(Clone)]
+pub(super) struct Secret(String);
+
+impl Secret {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What a file with a secret holds, without the end of its last line.
+pub(super) fn read_secret(variable: &str, file: &Path) -> Result<String, UsageError> {
+    let refuse = |error| UsageError(format!("{variable} {} can't be read: {error}", file.display()));
+    Ok(fs::read_to_string(file).map_err(refuse)?.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn port_of_environment() -> Option<OsString> {
     env::var_os("PORT")
+}
+
+fn from_one() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -250,6 +359,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_url_wins_over_parts_and_parts_over_the_default() {
+        let located = |url: Option<&str>, variables: &[(&str, &str)]| {
+            let store = url.map(|url| Secret(url.to_owned()));
+            let postgres = PostgresSettings::of(variables);
+            StoreSettings { store, store_file: None, any_file_system: false, postgres }.location()
+        };
+        let place = |url: &str| url.parse::<Location>().unwrap();
+        assert_eq!(located(Some("sqlite:x.db"), &[("HOST", "db")]).unwrap(), place("sqlite:x.db"));
+        assert_eq!(located(None, &[("HOST", "db")]).unwrap(), place("postgres://db"));
+        assert_eq!(located(None, &[]).unwrap(), place("sqlite:hello-birthday.db"));
+        let refused = located(Some("postgres://u:secret@h?x=secret"), &[]).unwrap_err().to_string();
+        assert!(refused.contains("'x'") && !refused.contains("secret"), "{refused}");
     }
 
     #[test]

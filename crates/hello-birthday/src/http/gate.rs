@@ -33,6 +33,8 @@ use crate::log::{Log, RequestLine};
 
 /// The most bytes of a path, and of a query.
 const URI_PART_BYTES: usize = 2 << 10;
+/// The most bytes of the headers, with the four that HTTP/1 puts around each.
+const HEADER_BYTES: usize = 8 << 10;
 /// The label of what has no route.
 const NO_ROUTE: &str = "none";
 
@@ -185,18 +187,17 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
     if URI_PART_BYTES < uri.path().len().max(uri.query().map_or(0, str::len)) {
         return Err(Refusal::uri_too_long(URI_PART_BYTES));
     }
+    if HEADER_BYTES < headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum() {
+        return Err(Refusal::headers_too_long(HEADER_BYTES));
+    }
     check_host(request.version(), uri, headers)?;
     let codings =
         headers.get_all(TRANSFER_ENCODING).iter().map(|value| value.as_bytes().split(|byte| *byte == b','));
     if 1 < codings.flatten().count() {
-        return Err(Refusal::bad_request("send Transfer-Encoding at most once, with the value chunked"));
+        return Err(Refusal::unclear_framing());
     }
-    match headers.get(EXPECT) {
-        Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Refusal::expectation_failed())
-        }
-        _ => Ok(()),
-    }
+    let is_continue = |expected: &HeaderValue| expected.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(EXPECT).iter().all(is_continue) { Ok(()) } else { Err(Refusal::expectation_failed()) }
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 without exactly one Host is refused. An absolute target names the
@@ -209,6 +210,8 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Re
         (None, _, _) => Ok(()),
         (Some(host), None, authority) => {
             let host: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+            // An authority may name a user; a Host may not (RFC 9110, section 7.2).
+            let host = host.filter(|host| !host.as_str().contains('@'));
             match (host, authority) {
                 (None, _) => Err(Refusal::bad_request("send a Host header that names a host")),
                 (Some(host), Some(authority)) if host != *authority => {

@@ -1,5 +1,6 @@
 //! Is the process alive, and should requests be sent to it?
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -25,10 +26,10 @@ pub(super) struct Fine {}
 
 /// Whether requests should be sent here; every clone knows the same.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<State_>);
+pub struct Readiness(Arc<Signs>);
 
 #[derive(Default)]
-struct State_ {
+struct Signs {
     draining: AtomicBool,
     failed_looks: AtomicU32,
 }
@@ -40,7 +41,7 @@ impl Readiness {
     }
 
     /// Looks at the store once a second, until it is dropped.
-    pub async fn watch(&self, store: &Store) {
+    pub async fn watch(&self, store: &Store) -> Infallible {
         loop {
             sleep(LOOK_EVERY).await;
             self.looked(store.ping().await.is_ok());

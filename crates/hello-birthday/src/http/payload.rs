@@ -73,20 +73,22 @@ async fn read(body: Body, limit: u64) -> Result<Bytes, Refusal> {
     match timeout(BODY_WITHIN, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::body_too_long(limit)),
-        Ok(Err(_)) => Err(Refusal::bad_request("send the whole body, framed as HTTP/1.1 says")),
+        Ok(Err(_)) => Err(Refusal::broken_body()),
         Err(_) => Err(Refusal::body_too_late(BODY_WITHIN.as_secs())),
     }
 }
 
 fn parse<T: Expected>(bytes: &[u8]) -> Result<T, Refusal> {
+    // What is skipped, such as a key that nobody knows, is not looked at by the parser.
+    let text = std::str::from_utf8(bytes).map_err(|_| Refusal::bad_request("send the body in UTF-8"))?;
     // A JSON array would be taken for an object with its values in order.
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first.is_some_and(|byte| *byte != b'{') {
+    let first = text.bytes().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| byte != b'{') {
         return Err(Refusal::bad_request(T::SHAPE));
     }
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Refusal::bad_request(T::SHAPE),
-        _ if bytes.is_empty() => Refusal::bad_request(T::SHAPE),
+        _ if text.is_empty() => Refusal::bad_request(T::SHAPE),
         serde_json::error::Category::Syntax
         | serde_json::error::Category::Eof
         | serde_json::error::Category::Io => {

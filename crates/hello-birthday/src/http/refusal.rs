@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
@@ -21,6 +21,9 @@ pub(super) struct Refusal {
     /// What became of a change.
     outcome: Option<&'static str>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// Whether the connection ends with it: nobody can tell where the next request would begin, or it
+    /// would take too long to get there.
+    closes: bool,
 }
 
 /// Seconds after which a client may try again; spread, so that many don't come back at once.
@@ -40,6 +43,14 @@ struct Problem<'a> {
 impl Refusal {
     pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(super) fn unclear_framing() -> Self {
+        Self::bad_request("send Transfer-Encoding at most once, with the value chunked").and_close()
+    }
+
+    pub(super) fn broken_body() -> Self {
+        Self::bad_request("send the whole body, framed as HTTP/1.1 says").and_close()
     }
 
     pub(super) fn unknown_user() -> Self {
@@ -64,7 +75,7 @@ impl Refusal {
 
     pub(super) fn body_too_late(seconds: u64) -> Self {
         let detail = format!("send the whole body within {seconds} seconds");
-        Self::new(StatusCode::REQUEST_TIMEOUT, detail)
+        Self::new(StatusCode::REQUEST_TIMEOUT, detail).and_close()
     }
 
     pub(super) fn other_email() -> Self {
@@ -73,12 +84,17 @@ impl Refusal {
     }
 
     pub(super) fn body_too_long(limit: u64) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("send a body of at most {limit} bytes"))
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("send a body of at most {limit} bytes")).and_close()
     }
 
     pub(super) fn uri_too_long(limit: usize) -> Self {
         let detail = format!("send a path and a query of at most {limit} bytes each");
         Self::new(StatusCode::URI_TOO_LONG, detail)
+    }
+
+    pub(super) fn headers_too_long(limit: usize) -> Self {
+        let detail = format!("send headers of at most {limit} bytes in all");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
     }
 
     pub(super) fn not_json() -> Self {
@@ -136,11 +152,15 @@ impl Refusal {
     }
 
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), outcome: None, header: None }
+        Self { status, detail: detail.into(), outcome: None, header: None, closes: false }
     }
 
     fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
+    }
+
+    fn and_close(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     fn with_retry(self) -> Self {
@@ -150,7 +170,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
-        let Self { status, detail, outcome, header } = self;
+        let Self { status, detail, outcome, header, closes } = self;
         let title = status.canonical_reason().unwrap_or_default();
         let problem =
             Problem { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, outcome };
@@ -158,6 +178,9 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
         response.headers_mut().extend(header);
+        if closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }

@@ -19,7 +19,7 @@ const KIB: u64 = 1024;
 
 /// Every route of the service.
 #[must_use]
-pub(super) fn all() -> Vec<Route> {
+pub fn all() -> Vec<Route> {
     use Scope::{HelloRead, HelloWrite, Metrics, Public, UserRead, UserWrite};
     vec![
         Route::at("/").get(Public, index::hello_world),

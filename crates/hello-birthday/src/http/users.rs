@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, LINK, LOCATION};
 use axum::response::{IntoResponse, Response};
-use birthday::{Birthday, Email, Name, User};
+use birthday::{Email, Name, User};
 use bytes::Bytes;
 use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,6 +20,7 @@ use super::App;
 use super::parameters::{PAGE_MAX, Page, Registered};
 use super::payload::{Expected, Payload};
 use super::refusal::Refusal;
+use crate::exchange::WholeUser;
 
 /// `{"username": "…", "email": "…"}`
 #[derive(Deserialize)]
@@ -48,15 +49,6 @@ impl Expected for ChangeEmailRequest {
 pub(super) struct ListedUser<'a> {
     username: &'a str,
     email: Option<&'a str>,
-}
-
-/// All that is kept of a user.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct WholeUser {
-    username: String,
-    email: Option<String>,
-    date_of_birth: Option<String>,
 }
 
 /// `GET /user`: everybody, or one page.
@@ -92,11 +84,7 @@ pub(super) async fn show(
 ) -> Result<Json<WholeUser>, Refusal> {
     let user = app.store.user(&name).await.map_err(|error| Refusal::unread(&error))?;
     let user = user.ok_or_else(Refusal::unknown_user)?;
-    Ok(Json(WholeUser {
-        username: user.name.as_str().to_owned(),
-        email: user.email.map(|email| email.as_str().to_owned()),
-        date_of_birth: user.birthday.map(Birthday::to_text),
-    }))
+    Ok(Json(WholeUser::from(&user)))
 }
 
 /// `PUT /user/<username>`: gives a known name another address.

@@ -41,7 +41,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) readiness: Readiness,
     now: Arc<Mutex<Option<Timestamp>>>,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<server::Drained>,
 }
 
@@ -57,6 +57,7 @@ impl App {
         let told = Arc::clone(&now);
         let clock = move || told.lock().unwrap().unwrap_or_else(Timestamp::now);
         let readiness = Readiness::default();
+        let metrics = server::Metrics::register(&mut registry);
         let parts = Parts {
             store: store.clone(),
             almanac: Almanac::new(find_zone(choice.zone).unwrap(), choice.leap_day, Arc::new(clock)),
@@ -68,14 +69,14 @@ impl App {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let client = Client { address: listener.local_addr().unwrap() };
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = Server {
-            service,
-            limits: choice.limits,
-            drain: choice.drain,
-            metrics: server::Metrics::default(),
+        let server = Server { service, limits: choice.limits, drain: choice.drain, metrics };
+        let told = readiness.clone();
+        let stopped = async move {
+            drop(stopped.await);
+            told.drain();
         };
-        let running = tokio::spawn(server.run(listener, async { drop(stopped.await) }));
-        Self { client, store, readiness, now, stop, running }
+        let running = tokio::spawn(server.run(listener, stopped));
+        Self { client, store, readiness, now, stop: Some(stop), running }
     }
 
     /// From now on it is that instant.
@@ -83,9 +84,14 @@ impl App {
         *self.now.lock().unwrap() = Some(instant.parse().unwrap());
     }
 
+    /// Tells the server to stop.
+    pub(crate) fn tell_to_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
     /// Tells the server to stop, and waits until it has.
-    pub(crate) async fn stop(self) -> server::Drained {
-        let _ = self.stop.send(());
+    pub(crate) async fn stop(mut self) -> server::Drained {
+        self.tell_to_stop();
         self.running.await.unwrap()
     }
 }

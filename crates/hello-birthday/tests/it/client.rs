@@ -1,5 +1,6 @@
 //! A client that sends exactly what it is told to.
 
+use std::error::Error;
 use std::net::SocketAddr;
 
 use http_body_util::{BodyExt, Full};
@@ -55,10 +56,15 @@ impl Client {
     }
 
     pub(crate) async fn connect(&self) -> Connection {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        self.try_connect().await.unwrap()
+    }
+
+    /// For a service that may be gone.
+    pub(crate) async fn try_connect(&self) -> Result<Connection, Box<dyn Error + Send + Sync>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Connection { sender, host: self.address.to_string() }
+        Ok(Connection { sender, host: self.address.to_string() })
     }
 
     /// Sends bytes as they are, ends its side, and reads until the service closes.
@@ -86,15 +92,28 @@ impl Connection {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
+        self.try_send(method, path, headers, body).await.unwrap()
+    }
+
+    /// For a service that may be gone before it has answered.
+    pub(crate) async fn try_send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, hyper::Error> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let response = self.sender.send_request(request).await.unwrap();
+        // The connection's own task has to see the end of the answer before.
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body }
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 }
 
@@ -132,6 +151,6 @@ impl Answer {
 
 /// A name of letters that no other test uses.
 pub(crate) fn new_name() -> String {
-    let letters = std::iter::repeat_with(|| fastrand::alphabetic());
+    let letters = std::iter::repeat_with(fastrand::alphabetic);
     letters.take(20).collect()
 }

@@ -2,9 +2,25 @@
 //!
 //! `contract` asks any running service what every client may rely on: set `HELLO_TEST_URL` to put one
 //! through it. The other modules start what they ask.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
 
 mod client;
+mod wire;
 mod app;
+mod process;
 mod contract;
 mod calendar;
+mod lists;
+mod raw;
+mod limits;
+mod cli;
+mod exchange;
+mod durability;
+mod privacy;
+mod house;
+mod docs;

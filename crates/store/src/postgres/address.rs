@@ -273,6 +273,7 @@ mod tests {
                 "postgres://db/x?sslmode=verify-full&sslrootcert=/ca.pem",
                 Tls::VerifyFull(Authorities::File("/ca.pem".into())),
             ),
+            ("postgres://db/x?sslmode=verify-full", Tls::VerifyFull(Authorities::System)),
             ("postgres://db/x?sslmode=verify-full&sslrootcert=system", Tls::VerifyFull(Authorities::System)),
         ] {
             assert_eq!(parse(url).unwrap().tls, tls, "{url}");
@@ -287,7 +288,7 @@ mod tests {
             ("postgres://u:secret@db/x?sslmode=allow", "sslmode"),
             ("postgres://u:secret@db/x?sslmode=verify-ca", "sslmode"),
             ("postgres://u:secret@db/x?sslmode=secret", "sslmode"),
-            ("postgres://u:secret@db/x?sslmode=verify-full", "sslrootcert"),
+            ("postgres://u:secret@db/x?sslmode=verify-full&sslrootcert=", "sslrootcert"),
             ("postgres://u:secret@db/x?sslmode=require&sslrootcert=/ca", "sslrootcert"),
             ("postgres://u:secret@db/x?target_session_attrs=secret", "target_session_attrs"),
             ("postgres://u:secret@db/x?connect_timeout=secret", "connect_timeout"),

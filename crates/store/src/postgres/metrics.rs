@@ -65,7 +65,7 @@ impl Metrics {
         );
         registry.register("reads", "Reads by the server that answered", reads);
         let text = "Reads that a replica could not answer and the primary was asked for";
-        registry.register("read_fallbacks", text, metrics.fallbacks.clone());
+        registry.register("replica_fallbacks", text, metrics.fallbacks.clone());
         registry.register("failovers", "How often another primary was found", metrics.failovers.clone());
         let text = "Connections that hold a write of which nobody knows yet whether it is made";
         registry.register("connections_in_doubt", text, metrics.in_doubt.clone());

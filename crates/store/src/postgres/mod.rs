@@ -107,40 +107,48 @@ impl Postgres {
         let migrator =
             options.migrate_on_start.as_ref().map(|place| primary(of_location(place)?)).transpose()?;
         let freshness = Arc::<Freshness>::default();
+        let look_every = if replica.is_some() { COMPARE_EVERY } else { LOOK_EVERY };
 
-        let mut workers = Vec::new();
         let link = Link::new(Arc::clone(&server), Use::Write, LOOK_EVERY, counts.clone()).migrating(migrator);
         let writable = link.up();
         let (writes, inbox) = lane(metrics.queue.clone());
-        let (metrics, abandoned) = (metrics.clone(), Vec::new());
+        let (metrics, in_doubt) = (metrics.clone(), counts.clone());
         let writer =
-            Writer { link, inbox, metrics, counts: counts.clone(), look_every: LOOK_EVERY, abandoned };
-        workers.push(tokio::spawn(writer.run()));
+            Writer { link, inbox, metrics, counts: in_doubt, look_every: LOOK_EVERY, abandoned: Vec::new() };
+        let mut workers = vec![tokio::spawn(writer.run())];
 
-        let look_every = if replica.is_some() { COMPARE_EVERY } else { LOOK_EVERY };
-        let start_reader = |server, used_for, route, answered| {
-            let link = Link::new(server, used_for, look_every, counts.clone());
-            let up = link.up();
-            let (reads, inbox) = lane(counts.read_queue.clone());
-            let metrics = counts.clone();
-            let reader = Reader { link, inbox, route, look_every, answered, metrics };
-            (reads, up, tokio::spawn(reader.run()))
-        };
         let route = Route::Primary(Arc::clone(&freshness));
-        let (reads, primary_up, worker) =
-            start_reader(server, Use::Read, route, counts.primary_reads.clone());
+        let (reads, primary_up, worker) = start_reader(server, route, look_every, &counts);
         workers.push(worker);
         let replica = replica.map(|server| {
             let recent = Arc::<Recent>::default();
             let route = Route::Replica(Arc::clone(&freshness), Arc::clone(&recent));
-            let (reads, _, worker) = start_reader(server, Use::Replica, route, counts.replica_reads.clone());
+            let (reads, _, worker) = start_reader(server, route, look_every, &counts);
             workers.push(worker);
             let without_primary = options.without_primary();
             Replica { reads, freshness, recent, without_primary, serves: AtomicBool::new(true) }
         });
-        wait_for_all([writable, primary_up.clone()]).await;
+        wait_for_all(&[writable, primary_up.clone()]).await;
         let workers = Mutex::new(workers);
         Ok(Self { shared: Arc::new(Shared { writes, reads, replica, primary_up, counts, workers }) })
+    }
+
+    /// Readers alone. Here the server must answer, and have the schema.
+    pub(crate) async fn open_to_read(
+        address: &Address,
+        metrics: &Metrics,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
+        let counts = Counts::register(registry);
+        let server = primary(address)?;
+        schema::look(&server).await?;
+        // A lane without a worker: changes are not applied.
+        let (writes, _) = lane(metrics.queue.clone());
+        let route = Route::Primary(Arc::default());
+        let (reads, primary_up, worker) = start_reader(server, route, LOOK_EVERY, &counts);
+        wait_for_all(std::slice::from_ref(&primary_up)).await;
+        let workers = Mutex::new(vec![worker]);
+        Ok(Self { shared: Arc::new(Shared { writes, reads, replica: None, primary_up, counts, workers }) })
     }
 
     pub(crate) async fn migrate(address: &Address) -> Result<Migrated, OpenError> {
@@ -341,9 +349,29 @@ fn refuse(address: &Address, reason: &str) -> OpenError {
     OpenError::Engine { place: format!("the PostgreSQL database {address}"), reason: reason.into() }
 }
 
-async fn wait_for_all(links: [watch::Receiver<bool>; 2]) {
+/// Starts the worker that reads on a route; hands back the callers' end of its lane, and whether it has a
+/// connection.
+fn start_reader(
+    server: Arc<Server>,
+    route: Route,
+    look_every: Duration,
+    counts: &Counts,
+) -> (Lane<Asked, Answer>, watch::Receiver<bool>, JoinHandle<()>) {
+    let (used_for, answered) = match &route {
+        Route::Primary(_) => (Use::Read, counts.primary_reads.clone()),
+        Route::Replica(..) => (Use::Replica, counts.replica_reads.clone()),
+    };
+    let link = Link::new(server, used_for, look_every, counts.clone());
+    let up = link.up();
+    let (reads, inbox) = lane(counts.read_queue.clone());
+    let reader = Reader { link, inbox, route, look_every, answered, metrics: counts.clone() };
+    (reads, up, tokio::spawn(reader.run()))
+}
+
+async fn wait_for_all(links: &[watch::Receiver<bool>]) {
     let all = async {
-        for mut up in links {
+        for up in links {
+            let mut up = up.clone();
             // An error means that the worker has ended, and there is nothing to wait for.
             let _ = up.wait_for(|up| *up).await;
         }

@@ -190,12 +190,12 @@ fn read_tls(mode: Option<&str>, root: Option<&str>) -> Result<Option<Tls>, Inval
 
 fn read_authorities(root: Option<&str>) -> Result<Authorities, InvalidAddress> {
     match root {
-        Some("system") => Ok(Authorities::System),
-        Some(file) if !file.is_empty() => Ok(Authorities::File(file.into())),
-        Some(_) | None => {
-            let wanted = "must be given with sslmode=verify-full: the file of the authorities' certificates, or system";
+        Some("") => {
+            let wanted = "must be the file of the authorities' certificates, or system";
             Err(InvalidAddress::Value { name: "sslrootcert", wanted })
         }
+        Some("system") | None => Ok(Authorities::System),
+        Some(file) => Ok(Authorities::File(file.into())),
     }
 }
 

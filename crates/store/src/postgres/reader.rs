@@ -19,8 +19,10 @@ use crate::Reason;
 use crate::lane::Inbox;
 use crate::recent::Recent;
 
-/// How long the statements of one batch may take together, a second try included.
+/// How long the statements of one batch may take together, all tries included.
 const BATCH_WITHIN: Duration = Duration::from_millis(900);
+/// How often a batch is tried whose connection is lost.
+const ATTEMPTS: usize = 3;
 
 /// What can be read.
 #[derive(Clone, Debug)]
@@ -155,14 +157,18 @@ impl Reader {
             .collect()
     }
 
-    /// Asks the server, and once more if the connection is lost: reading twice does no harm.
+    /// Asks the server, and again if the connection is lost: reading twice does no harm.
     async fn find(&mut self, reads: &[&Read]) -> Vec<Answer> {
         if reads.is_empty() {
             return Vec::new();
         }
         let deadline = Instant::now() + BATCH_WITHIN;
         let mut result = self.try_find(reads, deadline).await;
-        if matches!(&result, Err(failure) if failure.ends_session()) && Instant::now() < deadline {
+        for _ in 1..ATTEMPTS {
+            let lost = matches!(&result, Err(failure) if failure.ends_session());
+            if !lost || Instant::now() >= deadline {
+                break;
+            }
             result = self.try_find(reads, deadline).await;
         }
         result.unwrap_or_else(|failure| reads.iter().map(|_| Err(failure.reason.clone())).collect())

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use birthday::Name;
+use birthday::{Name, User};
 
 use crate::Change;
 
@@ -14,10 +14,11 @@ pub(super) enum Kind {
     Register,
     ChangeEmail,
     Erase,
+    Put,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Save, Self::Register, Self::ChangeEmail, Self::Erase];
+    pub(super) const ALL: [Self; 5] = [Self::Save, Self::Register, Self::ChangeEmail, Self::Erase, Self::Put];
 
     const fn of(change: &Change) -> Self {
         match change {
@@ -25,6 +26,7 @@ impl Kind {
             Change::Register { .. } => Self::Register,
             Change::ChangeEmail { .. } => Self::ChangeEmail,
             Change::Erase { .. } => Self::Erase,
+            Change::Put(_) => Self::Put,
         }
     }
 }
@@ -34,7 +36,8 @@ pub(super) const fn name_of(change: &Change) -> &Name {
         Change::SaveBirthday { name, .. }
         | Change::Register { name, .. }
         | Change::ChangeEmail { name, .. }
-        | Change::Erase { name } => name,
+        | Change::Erase { name }
+        | Change::Put(User { name, .. }) => name,
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
     fn saves_of_one_name_fold_into_the_last_and_names_are_sorted() {
         let rounds = rounds(&[save("b"), save("a"), save("b"), save("é"), save("b"), save("Z")]);
         assert_eq!(rounds.len(), 1);
-        assert_eq!(rounds[0].groups, [vec![5, 1, 4, 3], vec![], vec![], vec![]]);
+        assert_eq!(rounds[0].groups, [vec![5, 1, 4, 3], vec![], vec![], vec![], vec![]]);
         assert_eq!(rounds[0].overtaken, [(0, 2), (2, 4)]);
     }
 
@@ -113,10 +116,10 @@ mod tests {
         assert_eq!(
             groups,
             [
-                [vec![0], vec![1], vec![], vec![]],
-                [vec![3], vec![], vec![], vec![2]],
-                [vec![4], vec![], vec![], vec![]],
-                [vec![], vec![5], vec![], vec![]],
+                [vec![0], vec![1], vec![], vec![], vec![]],
+                [vec![3], vec![], vec![], vec![2], vec![]],
+                [vec![4], vec![], vec![], vec![], vec![]],
+                [vec![], vec![5], vec![], vec![], vec![]],
             ]
         );
     }

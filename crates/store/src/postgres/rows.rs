@@ -12,10 +12,9 @@ pub(super) struct Record {
     pub(super) birthday: Option<Birthday>,
 }
 
-/// month * 100 + day, and the year.
-pub(super) fn columns_of(birthday: Birthday) -> (i16, Option<i16>) {
-    let month_day = i16::from(birthday.month()) * 100 + i16::from(birthday.day());
-    (month_day, birthday.year())
+/// month * 100 + day.
+pub(super) fn month_day_of(birthday: Birthday) -> i16 {
+    i16::from(birthday.month()) * 100 + i16::from(birthday.day())
 }
 
 /// Reads the columns month_day, year and email.

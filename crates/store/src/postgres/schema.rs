@@ -100,6 +100,15 @@ async fn run(session: &Session, step: &Migration) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a server answers that has a schema which this program can work with.
+pub(super) async fn look(server: &Arc<Server>) -> Result<(), OpenError> {
+    let looked = async { check(&server.open(Role::Primary).await?).await };
+    looked.await.map_err(|failure| OpenError::Engine {
+        place: format!("the PostgreSQL database {}", server.address),
+        reason: failure.reason.to_string(),
+    })
+}
+
 /// Whether this program can work with the schema that is there.
 pub(super) async fn check(session: &Session) -> Result<(), Failure> {
     let refuse = |why: String| Failure::new(Meaning::Elsewhere, why);

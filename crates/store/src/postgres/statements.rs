@@ -15,10 +15,11 @@ pub(super) enum Statement {
     Register,
     ChangeEmail,
     Erase,
+    Put,
 }
 
 impl Statement {
-    pub(super) const COUNT: usize = Self::Erase as usize + 1;
+    pub(super) const COUNT: usize = Self::Put as usize + 1;
 
     /// Its text and the types of its parameters.
     pub(super) const fn sql(self) -> (&'static str, &'static [Type]) {
@@ -37,6 +38,7 @@ impl Statement {
             Self::Register => (REGISTER, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
             Self::ChangeEmail => (CHANGE_EMAIL, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
             Self::Erase => ("DELETE FROM users WHERE name = ANY($1) RETURNING name", &[Type::TEXT_ARRAY]),
+            Self::Put => (PUT, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT2_ARRAY, Type::INT2_ARRAY]),
         }
     }
 }
@@ -75,3 +77,15 @@ written AS (
 )
 SELECT wanted.name, written.name IS NOT NULL, coalesce(seen.email = wanted.email, false), seen.name IS NOT NULL
 FROM wanted LEFT JOIN written ON written.name = wanted.name LEFT JOIN seen ON seen.name = wanted.name";
+
+// A birthday is kept as a whole: one without a year takes the year of the one before with it.
+const PUT: &str = "INSERT INTO users (name, email, month_day, year)
+SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::smallint[])
+ON CONFLICT (name) DO UPDATE SET
+    email = coalesce(excluded.email, users.email),
+    year = CASE WHEN excluded.month_day IS NULL THEN users.year ELSE excluded.year END,
+    month_day = coalesce(excluded.month_day, users.month_day)
+WHERE users.email IS DISTINCT FROM coalesce(excluded.email, users.email)
+   OR users.month_day IS DISTINCT FROM coalesce(excluded.month_day, users.month_day)
+   OR users.year IS DISTINCT FROM CASE WHEN excluded.month_day IS NULL THEN users.year ELSE excluded.year END
+RETURNING name";

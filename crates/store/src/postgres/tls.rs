@@ -1,6 +1,6 @@
 //! How is a connection to the server encrypted, and whom does it trust?
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,14 +12,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Authorities, Tls};
 use crate::OpenError;
-
-/// Where operating systems keep the authorities that they trust: Debian and Alpine, Red Hat, SUSE, BSD.
-const SYSTEM_FILES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// What encrypts connections; `None` where nothing does.
 pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, OpenError> {
@@ -41,15 +33,17 @@ pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, OpenErro
 }
 
 fn roots(authorities: &Authorities) -> Result<RootCertStore, OpenError> {
-    let file = match authorities {
-        Authorities::File(file) => file.clone(),
-        Authorities::System => system_file()?,
-    };
     let mut roots = RootCertStore::empty();
-    let certificates = read(&file)?;
+    let (certificates, place) = match authorities {
+        Authorities::File(file) => (read(file)?, format!("sslrootcert {}", file.display())),
+        Authorities::System => (
+            rustls_native_certs::load_native_certs().certs,
+            "the operating system's list of authorities".into(),
+        ),
+    };
     let (taken, _) = roots.add_parsable_certificates(certificates);
     if taken == 0 {
-        return Err(refuse(format!("sslrootcert {} holds no certificate in PEM", file.display())));
+        return Err(refuse(format!("{place} holds no certificate in PEM")));
     }
     Ok(roots)
 }
@@ -60,12 +54,6 @@ fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
     CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .map_err(|_| refuse(format!("sslrootcert {} is not PEM", file.display())))
-}
-
-fn system_file() -> Result<PathBuf, OpenError> {
-    SYSTEM_FILES.iter().map(PathBuf::from).find(|file| file.exists()).ok_or_else(|| {
-        refuse("sslrootcert=system: this system has no list of authorities; name a file".into())
-    })
 }
 
 fn refuse(reason: String) -> OpenError {

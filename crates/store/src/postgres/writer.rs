@@ -4,17 +4,16 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use birthday::Email;
+use birthday::{Birthday, Email};
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use super::Fate;
 use super::failure::{Failure, Meaning};
 use super::link::{Link, RETRY_AFTER};
 use super::metrics::Metrics as PostgresMetrics;
 use super::round::{Kind, Round, name_of, rounds};
-use super::rows::columns_of;
+use super::rows::month_day_of;
 use super::session::{Driver, Session};
 use super::statements::Statement;
 use crate::lane::Inbox;
@@ -228,40 +227,45 @@ impl Writer {
     }
 }
 
-async fn send(session: &mut Session, kind: Kind, entries: &[&Change]) -> Result<Vec<Row>, Failure> {
-    let names: Vec<&str> = entries.iter().map(|change| name_of(change).as_str()).collect();
-    let columns: [&(dyn ToSql + Sync); 2];
+/// The columns of some changes, one entry a change.
+#[derive(Default)]
+struct Columns<'a> {
+    names: Vec<&'a str>,
+    emails: Vec<Option<&'a str>>,
+    month_days: Vec<Option<i16>>,
+    years: Vec<Option<i16>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(changes: &[&'a Change]) -> Self {
+        let mut columns = Self::default();
+        for change in changes {
+            let (email, birthday) = match change {
+                Change::SaveBirthday { birthday, .. } => (None, Some(*birthday)),
+                Change::Register { email, .. } | Change::ChangeEmail { email, .. } => (Some(email), None),
+                Change::Erase { .. } => (None, None),
+                Change::Put(user) => (user.email.as_ref(), user.birthday),
+            };
+            columns.names.push(name_of(change).as_str());
+            columns.emails.push(email.map(Email::as_str));
+            columns.month_days.push(birthday.map(month_day_of));
+            columns.years.push(birthday.and_then(Birthday::year));
+        }
+        columns
+    }
+}
+
+async fn send(session: &mut Session, kind: Kind, changes: &[&Change]) -> Result<Vec<Row>, Failure> {
+    let Columns { names, emails, month_days, years } = Columns::of(changes);
     match kind {
-        Kind::Save => {
-            let days: Vec<(i16, Option<i16>)> = entries.iter().filter_map(|change| day_of(change)).collect();
-            if let ([name], [(month_day, year)]) = (&names[..], &days[..]) {
-                return session.rows(Statement::Save, &[name, month_day, year]).await;
-            }
-            let (month_days, years): (Vec<i16>, Vec<Option<i16>>) = days.into_iter().unzip();
-            session.rows(Statement::SaveMany, &[&names, &month_days, &years]).await
+        Kind::Save if changes.len() == 1 => {
+            session.rows(Statement::Save, &[&names[0], &month_days[0], &years[0]]).await
         }
-        Kind::Register | Kind::ChangeEmail => {
-            let emails: Vec<&str> =
-                entries.iter().filter_map(|change| email_of(change)).map(Email::as_str).collect();
-            columns = [&names, &emails];
-            let statement = if kind == Kind::Register { Statement::Register } else { Statement::ChangeEmail };
-            session.rows(statement, &columns).await
-        }
+        Kind::Save => session.rows(Statement::SaveMany, &[&names, &month_days, &years]).await,
+        Kind::Register => session.rows(Statement::Register, &[&names, &emails]).await,
+        Kind::ChangeEmail => session.rows(Statement::ChangeEmail, &[&names, &emails]).await,
         Kind::Erase => session.rows(Statement::Erase, &[&names]).await,
-    }
-}
-
-fn day_of(change: &Change) -> Option<(i16, Option<i16>)> {
-    match change {
-        Change::SaveBirthday { birthday, .. } => Some(columns_of(*birthday)),
-        Change::Register { .. } | Change::ChangeEmail { .. } | Change::Erase { .. } => None,
-    }
-}
-
-fn email_of(change: &Change) -> Option<&Email> {
-    match change {
-        Change::Register { email, .. } | Change::ChangeEmail { email, .. } => Some(email),
-        Change::SaveBirthday { .. } | Change::Erase { .. } => None,
+        Kind::Put => session.rows(Statement::Put, &[&names, &emails, &month_days, &years]).await,
     }
 }
 
@@ -270,14 +274,14 @@ fn outcomes(kind: Kind, entries: &[&Change], rows: &[Row]) -> Result<Vec<Option<
     let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
         let outcome = match kind {
-            Kind::Save | Kind::Erase => Some(Outcome::Done),
+            Kind::Save | Kind::Erase | Kind::Put => Some(Outcome::Done),
             Kind::Register => outcome_of_register(row.try_get(1)?, row.try_get(2)?),
             Kind::ChangeEmail => outcome_of_change(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?),
         };
         found.insert(row.try_get::<_, &str>(0)?, outcome);
     }
     let otherwise = match kind {
-        Kind::Save => Some(Outcome::Unchanged),
+        Kind::Save | Kind::Put => Some(Outcome::Unchanged),
         Kind::Erase => Some(Outcome::Absent),
         Kind::Register | Kind::ChangeEmail => None,
     };

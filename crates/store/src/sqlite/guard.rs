@@ -39,7 +39,7 @@ fn lock_path(path: &Path) -> PathBuf {
 }
 
 /// SQLite gives the files beside the database the rights of the database itself.
-fn create_private(path: &Path) -> Result<File, OpenError> {
+pub(super) fn create_private(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .read(true)
         .write(true)

@@ -7,6 +7,8 @@ mod schema;
 mod readers;
 mod writer;
 mod rows;
+mod failure;
+mod backup;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use crate::lane::{Lane, lane};
 use crate::metrics::Metrics;
 use crate::{ANSWER_WITHIN, Change, Migrated, OpenError, Options, Outcome, Reason, StoreError};
+pub(crate) use backup::backup;
 use connection::Place;
 use guard::Lock;
 use readers::Readers;
@@ -63,6 +66,20 @@ impl Sqlite {
         schema::migrate(&mut connection, &Place::Memory)?;
         let (readers, only) = Readers::sharing(connection);
         Self::start(Writer::sharing(only), readers, metrics, None)
+    }
+
+    /// Readers alone, beside a service that may be writing: no lock is taken, nothing is checked that
+    /// would write, and no snapshot is kept, since nobody tells them of a commit.
+    pub(crate) fn open_file_to_read(path: &Path, metrics: &Metrics) -> Result<Self, OpenError> {
+        let place = Place::File(path.to_owned());
+        let connection = place.open_reader()?;
+        schema::check(&connection, &place)?;
+        let (readers, _) = Readers::sharing(connection);
+        // A lane without a worker: changes are not applied.
+        let (lane, _) = lane(metrics.queue.clone());
+        let (_, broken) = watch::channel(None);
+        let (readers, closing) = (Arc::new(readers), Arc::default());
+        Ok(Self { shared: Arc::new(Shared { lane, readers, broken, closing, threads: Mutex::default() }) })
     }
 
     pub(crate) fn migrate_file(path: &Path, options: Options) -> Result<Migrated, OpenError> {

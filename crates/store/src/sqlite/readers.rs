@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use rusqlite::Connection;
 
 use super::connection::Place;
-use super::writer::classify;
+use super::failure::classify;
 use crate::{OpenError, StoreError};
 
 /// The most readers; a thread has one of its own as long as there are no more threads than this.

@@ -45,18 +45,18 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             let erased = execute(connection, "DELETE FROM users WHERE name = ?1", [name.as_str()])?;
             Ok(if erased { Outcome::Done } else { Outcome::Absent })
         }
+        Change::Put(user) => put(connection, user),
     }
 }
 
 fn save_birthday(connection: &Connection, name: &Name, birthday: Birthday) -> rusqlite::Result<Outcome> {
-    let month_day = i64::from(birthday.month()) * 100 + i64::from(birthday.day());
     // Where all is so already nothing is written, and a commit that wrote nothing costs no disk.
     let written = execute(
         connection,
         "INSERT INTO users (name, month_day, year) VALUES (?1, ?2, ?3)
          ON CONFLICT (name) DO UPDATE SET month_day = excluded.month_day, year = excluded.year
          WHERE month_day IS NOT excluded.month_day OR year IS NOT excluded.year",
-        (name.as_str(), month_day, birthday.year()),
+        (name.as_str(), month_day(birthday), birthday.year()),
     )?;
     Ok(if written { Outcome::Done } else { Outcome::Unchanged })
 }
@@ -87,9 +87,31 @@ fn change_email(connection: &Connection, name: &Name, email: &Email) -> rusqlite
     Ok(if user(connection, name)?.is_some() { Outcome::Unchanged } else { Outcome::Absent })
 }
 
+fn put(connection: &Connection, User { name, email, birthday }: &User) -> rusqlite::Result<Outcome> {
+    let email = email.as_ref().map(Email::as_str);
+    // A birthday is kept as a whole: one without a year takes the year of the one before with it.
+    let written = execute(
+        connection,
+        "INSERT INTO users (name, email, month_day, year) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (name) DO UPDATE SET
+             email = coalesce(excluded.email, email),
+             year = iif(excluded.month_day IS NULL, year, excluded.year),
+             month_day = coalesce(excluded.month_day, month_day)
+         WHERE email IS NOT coalesce(excluded.email, email)
+            OR month_day IS NOT coalesce(excluded.month_day, month_day)
+            OR year IS NOT iif(excluded.month_day IS NULL, year, excluded.year)",
+        (name.as_str(), email, birthday.map(month_day), birthday.and_then(Birthday::year)),
+    )?;
+    Ok(if written { Outcome::Done } else { Outcome::Unchanged })
+}
+
 /// Whether the statement wrote a row.
 fn execute(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<bool> {
     Ok(connection.prepare_cached(sql)?.execute(parameters)? > 0)
+}
+
+fn month_day(birthday: Birthday) -> i64 {
+    i64::from(birthday.month()) * 100 + i64::from(birthday.day())
 }
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {

@@ -32,15 +32,37 @@ pub(super) fn migrate(connection: &mut Connection, place: &Place) -> Result<Migr
     Ok(Migrated { from: applied.version, to: steps.last().map_or(applied.version, |step| step.version) })
 }
 
+/// Whether the schema can be read as it is; nothing is written.
+pub(super) fn check(connection: &Connection, place: &Place) -> Result<(), OpenError> {
+    let refuse = |error: rusqlite::Error| place.refuse(&error);
+    let id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(refuse)?;
+    if id != APPLICATION_ID {
+        return Err(OpenError::NotOurs { place: place.to_string() });
+    }
+    let applied = newest(connection).map_err(refuse)?;
+    if pending(applied, MIGRATIONS)?.is_empty() {
+        Ok(())
+    } else {
+        Err(OpenError::TooOld { place: place.to_string() })
+    }
+}
+
 /// A new file is ours for the taking; a database of another program is not.
 fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
-    let id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let id = application_id(connection)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     Ok(id == APPLICATION_ID || (id == 0 && tables == 0))
 }
 
+fn application_id(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
 fn applied(connection: &Connection) -> rusqlite::Result<Applied> {
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    // A start that finds everything in place writes nothing, and so needs no room on a full disk.
+    if application_id(connection)? != APPLICATION_ID {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
              version INTEGER PRIMARY KEY,
@@ -49,9 +71,13 @@ fn applied(connection: &Connection) -> rusqlite::Result<Applied> {
          ) STRICT",
         (),
     )?;
-    let newest = "SELECT max(version), max(works_since) FROM schema_migrations HAVING count(*) > 0";
+    newest(connection)
+}
+
+fn newest(connection: &Connection) -> rusqlite::Result<Applied> {
+    let sql = "SELECT max(version), max(works_since) FROM schema_migrations HAVING count(*) > 0";
     let read = |row: &rusqlite::Row<'_>| Ok(Applied { version: row.get(0)?, works_since: row.get(1)? });
-    Ok(connection.query_row(newest, (), read).optional()?.unwrap_or_default())
+    Ok(connection.query_row(sql, (), read).optional()?.unwrap_or_default())
 }
 
 fn run(connection: &Connection, step: &Migration) -> rusqlite::Result<()> {

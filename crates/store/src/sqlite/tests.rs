@@ -251,3 +251,37 @@ async fn no_room_is_not_applied_and_the_store_goes_on() {
     let erase = Change::Erase { name: Name::parse(&kept[0]).unwrap() };
     assert_eq!(sqlite.commit(erase).await.unwrap(), Outcome::Done);
 }
+
+#[tokio::test]
+async fn a_copy_made_while_it_is_served_is_whole_and_never_replaces_a_file() {
+    let (folder, path) = folder();
+    let sqlite = open(&path);
+    save_all(&sqlite, 64, 5).await;
+    let writing = tokio::spawn({
+        let sqlite = sqlite.clone();
+        async move { save_all(&sqlite, 32, 20).await }
+    });
+    let copy = folder.path().join("copy.db");
+    assert_eq!(backup(&path, &copy).unwrap(), 64);
+    writing.await.unwrap();
+    let refused = backup(&path, &copy).unwrap_err();
+    assert!(refused.to_string().contains("copy.db"), "{refused}");
+    let names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("copy"))
+        .collect();
+    assert_eq!(names, ["copy.db"]);
+    let copied = open(&copy);
+    assert_eq!(copied.users(None, 1000).unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn what_is_no_database_of_ours_is_not_copied() {
+    let (folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let copy = folder.path().join("copy.db");
+    assert!(matches!(backup(&path, &copy), Err(OpenError::NotOurs { .. })));
+    assert!(matches!(backup(&folder.path().join("none.db"), &copy), Err(OpenError::Engine { .. })));
+    assert!(!copy.exists());
+}

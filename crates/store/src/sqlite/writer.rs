@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::connection::{LOCK_PATIENCE, spawn};
+use super::failure::{Then, classify};
 use super::guard::Lock;
 use super::readers::{Readers, Slot};
 use super::{Fate, rows};
@@ -79,6 +80,7 @@ impl Writer {
                 Ok(None) => break,
                 Err(_) => rested = self.rest(readers),
             }
+            self.report_if_broken(report);
         }
         self.rest(readers);
     }
@@ -95,18 +97,22 @@ impl Writer {
         metrics.commit.observe(start.elapsed().as_secs_f64());
         metrics.batch.observe(batch.operations.len() as f64);
         self.since_checkpoint += batch.operations.len();
+        self.report_if_broken(report);
+        readers.invalidate();
+        batch.answer(fates);
+        readers.release_stale();
+        if self.since_checkpoint >= CHANGES_A_CHECKPOINT {
+            self.checkpoint("PASSIVE", readers);
+        }
+    }
+
+    fn report_if_broken(&self, report: &watch::Sender<Option<Arc<str>>>) {
         if self.broken.is_some() && report.borrow().is_none() {
             tracing::error!(
                 why = self.broken.as_deref(),
                 "the store can't tell what it has written; a restart is needed"
             );
             report.send_replace(self.broken.clone());
-        }
-        readers.invalidate();
-        batch.answer(fates);
-        readers.release_stale();
-        if self.since_checkpoint >= CHANGES_A_CHECKPOINT {
-            self.checkpoint("PASSIVE", readers);
         }
     }
 
@@ -152,7 +158,14 @@ impl Writer {
         match busy {
             Ok(busy) => released && !busy,
             Err(error) => {
-                tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
+                let failure = classify(&error);
+                match failure.then {
+                    // What is done is still in the log, but the disk can't be trusted with more.
+                    Then::Restart => self.broken = Some(failure.reason.to_string().into()),
+                    Then::GoOn => {
+                        tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
+                    }
+                }
                 false
             }
         }
@@ -192,37 +205,4 @@ fn try_commit(connection: &Connection, changes: &[Change]) -> rusqlite::Result<V
 
 fn same_fate(changes: &[Change], error: &StoreError) -> Vec<Fate> {
     changes.iter().map(|_| Err(error.clone())).collect()
-}
-
-/// What an error of the engine means.
-pub(super) struct Failure {
-    pub(super) reason: Reason,
-    then: Then,
-    /// Whether it concerns one statement alone.
-    alone: bool,
-}
-
-/// What the writer does after an error.
-enum Then {
-    GoOn,
-    Restart,
-}
-
-/// Sorts SQLite's result codes (sqlite.org/rescode.html) by what can be done.
-pub(super) fn classify(error: &rusqlite::Error) -> Failure {
-    let unavailable = || Reason::Unavailable(error.to_string().into());
-    let (reason, then, alone) = match error.sqlite_error_code() {
-        // No room for the pages of the transaction: the frame that would commit it is written last, so
-        // it was not written.
-        Some(ErrorCode::DiskFull) => (Reason::Full, Then::GoOn, false),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (Reason::TooSlow, Then::GoOn, false),
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) | None => {
-            (unavailable(), Then::GoOn, true)
-        }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (unavailable(), Then::Restart, false)
-        }
-        Some(_) => (unavailable(), Then::GoOn, false),
-    };
-    Failure { reason, then, alone }
 }

@@ -140,6 +140,25 @@ async fn a_frozen_database_is_answered_for_in_time_and_is_used_again_when_it_tha
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_froze_and_was_replaced_is_never_read_again() {
+    let (old, new) = pair();
+    let database = migrated(&old).await;
+    let told = Told::open(&url_of(&old, &new, &database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    old.freeze();
+    new.promote();
+    eventually("changes are made again", async || save(&told.store, "Anna", numbered(2)).await.is_ok()).await;
+    new.set("synchronous_standby_names", "");
+    // It thaws, and doesn't know that it was replaced: to it Anna has the first birthday.
+    old.thaw();
+    for number in 2..50 {
+        save(&told.store, "Anna", numbered(number)).await.unwrap();
+        assert_eq!(told.store.birthday(&name("Anna")).await.unwrap(), Some(numbered(number)));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_turned_read_only_is_left_for_the_new_primary() {
     let (old, new) = pair();
     let database = migrated(&old).await;

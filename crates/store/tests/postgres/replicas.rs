@@ -62,7 +62,7 @@ async fn a_change_is_seen_by_another_instance_within_a_second_though_the_replica
             }
         }
     }
-    assert!(reader.number("read_fallbacks_total") > 0.0);
+    assert!(reader.number("replica_fallbacks_total") > 0.0);
     setting.replica.sql("postgres", "SELECT pg_wal_replay_resume()");
     until_the_replica_serves(&reader).await;
 }
@@ -73,13 +73,13 @@ async fn an_idle_primary_does_not_make_its_replica_look_old() {
     let reader = setting.open(false).await;
     save(&reader.store, "Anna", numbered(1)).await.unwrap();
     until_the_replica_serves(&reader).await;
-    let before = reader.number("read_fallbacks_total");
+    let before = reader.number("replica_fallbacks_total");
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         assert_eq!(reader.store.birthday(&name("Anna")).await.unwrap(), Some(numbered(1)));
         sleep(Duration::from_millis(20)).await;
     }
-    let fallbacks = reader.number("read_fallbacks_total") - before;
+    let fallbacks = reader.number("replica_fallbacks_total") - before;
     assert!(fallbacks < 15.0, "{fallbacks} of about 150 reads went to the primary");
 }
 

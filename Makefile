@@ -1,0 +1,45 @@
+# Everything that is done with this project more than once. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: ## Format, lints, documentation and, where cargo-deny is installed, licences and sources
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
+	else echo "left out: cargo deny is not installed (cargo install --locked cargo-deny)"; fi
+
+.PHONY: test
+test: tools-for-tests ## Every test that needs no more than a few minutes
+	cargo test --workspace --locked
+
+.PHONY: test-all
+test-all: test test-more ## Also many more kills, and a short run of the fuzzers
+
+# What test-all adds to test.
+.PHONY: test-more
+test-more: tools-for-tests
+	HELLO_KILL_CYCLES=20 cargo test --locked --package hello-birthday --test it durability
+	tools/fuzz 60
+
+.PHONY: bench
+bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md
+	cargo build --release --locked
+	cargo run --release --locked --package bench -- --raw target/bench.jsonl
+
+.PHONY: prove
+prove: tools-for-tests ## The long runs: 200 kills under load, ten minutes of fuzzing, and mutants that must be caught
+	HELLO_KILL_CYCLES=200 cargo test --release --locked --package hello-birthday --test it durability -- --nocapture
+	tools/mutants/run
+	tools/fuzz 600
+
+.PHONY: tools-for-tests
+tools-for-tests:
+	@tools/install curl strace

@@ -1,0 +1,66 @@
+//! `export`: write every record, a line each, in the order of their names' bytes.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use indicatif::ProgressBar;
+use prometheus_client::registry::Registry;
+use store::Store;
+
+use super::Failure;
+use super::progress;
+use super::settings::ExportSettings;
+use crate::exchange::write_line;
+
+/// Records read at once.
+const PAGE: usize = 1000;
+
+pub(super) fn run(settings: &ExportSettings) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let (location, options) = (settings.store.location()?, settings.store.options()?);
+        let store = Store::open_to_read(&location, options, &mut Registry::default()).await;
+        let store = store.map_err(Failure::failed)?;
+        let progress = progress::counter();
+        let result = match &settings.file {
+            None => write_all(&store, io::stdout().lock(), &progress).await,
+            Some(path) => match create(path) {
+                Ok(file) => write_all(&store, file, &progress).await,
+                Err(error) => Err(Failure::Failed(format!("{} can't be written: {error}", path.display()))),
+            },
+        };
+        store.close().await;
+        progress.finish_and_clear();
+        progress::say(&format!("{} records were exported", result?));
+        Ok(())
+    })
+}
+
+/// Personal data: the file is for its owner alone, and never replaces another.
+fn create(path: &std::path::Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+async fn write_all(store: &Store, out: impl Write, progress: &ProgressBar) -> Result<u64, Failure> {
+    let unwritten = |error: io::Error| Failure::Failed(format!("the export can't be written: {error}"));
+    let mut out = BufWriter::new(out);
+    let (mut after, mut records) = (None, 0);
+    loop {
+        let users = store.users(after.as_ref(), PAGE).await.map_err(Failure::failed)?;
+        let mut lines = Vec::new();
+        for user in &users {
+            write_line(user, &mut lines);
+        }
+        out.write_all(&lines).map_err(unwritten)?;
+        records += users.len() as u64;
+        progress.set_position(records);
+        match users.last() {
+            Some(last) if users.len() == PAGE => after = Some(last.name.clone()),
+            _ => break,
+        }
+    }
+    out.flush().map_err(unwritten)?;
+    Ok(records)
+}

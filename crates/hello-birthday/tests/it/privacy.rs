@@ -1,0 +1,79 @@
+//! Nothing that was sent is told to a log or a metric.
+
+use crate::process::{Program, program};
+
+/// What clients send, in every place where something can be sent.
+const SENT: [&str; 9] = [
+    "Zebulonia",
+    "zebulonia@example.org",
+    "1987-03-21",
+    "03-21",
+    "zebu_lonia",
+    "Qzebulonia",
+    "zebu-query",
+    "zebu-header",
+    "zebu-path",
+];
+
+#[tokio::test]
+async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
+    for format in ["text", "json"] {
+        let mut service = Program::start(&mut program(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--store",
+            "sqlite::memory:",
+            "--log",
+            "trace",
+            "--log-format",
+            format,
+        ]));
+        let client = service.client();
+        client.put("/hello/Zebulonia", r#"{"dateOfBirth": "1987-03-21"}"#).await;
+        client.get("/hello/Zebulonia?tz=zebu-query").await.assert_refused(400);
+        client.get("/hello/Zebulonia?x=zebu-query").await;
+        client.put("/hello/Zebulonia", r#"{"dateOfBirth": "1987-03-21", "dateOfBirth": "1987-03-21"}"#).await;
+        client.put("/hello/zebu_lonia", "1987-03-21").await.assert_refused(400);
+        client.post("/user", r#"{"username": "Zebulonia", "email": "zebulonia@example.org"}"#).await;
+        client
+            .post("/user", r#"{"username": "Zebulonia", "email": "other.zebulonia@example.org"}"#)
+            .await
+            .assert_refused(409);
+        client
+            .post("/user", r#"{"username": "Zebulonia", "email": "zebulonia@example.org@"}"#)
+            .await
+            .assert_refused(400);
+        client.get("/user?after=Qzebulonia").await;
+        client.get("/user/Zebulonia").await;
+        client.get("/zebu-path").await.assert_refused(404);
+        let headers = [
+            ("user-agent", "zebu-header"),
+            ("authorization", "Bearer zebu-header"),
+            ("referer", "zebu-header"),
+        ];
+        client.send(hyper::Method::GET, "/hello/Zebulonia", &headers, "").await;
+        client.raw("GET /hello/Zebulonia HTTP/1.1\r\nzebu-header\r\n\r\n").await;
+        client.delete("/user/Zebulonia").await;
+        let metrics = client.get("/metrics").await;
+        service.terminate();
+        let ended = service.ended();
+        assert_eq!(ended.code, Some(0));
+        assert!(
+            ended.stderr.matches("/hello/{username}").count() >= 6,
+            "requests are logged: {}",
+            ended.stderr
+        );
+        for sent in SENT {
+            assert!(!ended.stderr.contains(sent), "{sent} in {}", ended.stderr);
+            assert!(!metrics.text().contains(sent), "{sent} in {}", metrics.text());
+        }
+        if format == "json" {
+            for line in ended.stderr.lines() {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(
+                    line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string()
+                );
+            }
+        }
+    }
+}

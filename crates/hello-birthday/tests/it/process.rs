@@ -1,0 +1,138 @@
+//! The program itself, as a process that ends with its owner.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+/// A process of the program. Dropped, it is killed and waited for.
+pub(crate) struct Program {
+    child: Child,
+    said: TempDir,
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` after a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The program with these arguments, and none of this process's environment: no setting of whoever runs
+/// the tests shall change them.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hello-birthday"));
+    command.args(arguments).env_clear();
+    command
+}
+
+/// A service on a free port, with its data in that file. It doesn't tell of each request: a test makes
+/// thousands.
+pub(crate) fn serve(database: &Path) -> Command {
+    let store = format!("sqlite:{}", database.display());
+    program(&["serve", "--listen", "127.0.0.1:0", "--store", &store, "--log", "info,request=off"])
+}
+
+/// The same command as strace runs it: a system call on that file fails or ends the process. `None` where
+/// strace is not installed.
+pub(crate) fn with_fault(command: &Command, file: &Path, fault: &str) -> Option<Command> {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+        println!("skipped: strace is not installed");
+        return None;
+    }
+    let calls = fault.split([':', '=']).nth(1).unwrap();
+    let mut traced = Command::new("strace");
+    // With -D the process that is started is the program, not strace.
+    traced.args(["-D", "-f", "-qq", "-o", "/dev/null", "-P"]).arg(file);
+    traced.args(["-e", &format!("trace={calls}"), "-e", fault]);
+    traced.arg(command.get_program()).args(command.get_args());
+    Some(traced)
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Ended {
+    Program::start(command).ended()
+}
+
+/// Waits until there is something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Program {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let said = tempfile::tempdir().unwrap();
+        let file = |name| File::create(said.path().join(name)).unwrap();
+        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        Self { child: command.spawn().unwrap(), said }
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn client(&mut self) -> Client {
+        let address: SocketAddr = wait_for("a service that listens", || {
+            let stderr = self.stderr();
+            let line = stderr.lines().find_map(|line| line.split_once("listening on http://"));
+            assert!(line.is_some() || self.child.try_wait().unwrap().is_none(), "{stderr}");
+            // In JSON the line goes on after the address.
+            line.map(|(_, rest)| rest.split('"').next().unwrap().trim().parse().unwrap())
+        });
+        Client { address }
+    }
+
+    /// What it said so far; the last line may be incomplete.
+    pub(crate) fn stderr(&self) -> String {
+        let text = fs::read_to_string(self.said.path().join("stderr")).unwrap();
+        text.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect()
+    }
+
+    /// Tells it to stop, as service managers do.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Ends it without a chance to do anything more, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn ended(mut self) -> Ended {
+        let status = wait_for("the end of a process", || self.child.try_wait().unwrap());
+        let stdout = fs::read_to_string(self.said.path().join("stdout")).unwrap();
+        Ended { code: status.code(), stdout, stderr: self.stderr() }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Ended {
+    /// The sentence with which the program says why it failed. There must be one, and not more.
+    #[track_caller]
+    pub(crate) fn sentence(&self) -> &str {
+        let mut sentences = self.stderr.lines().filter_map(|line| line.strip_prefix("hello-birthday: "));
+        let sentence = sentences.next().unwrap_or_else(|| panic!("no sentence: {self:?}"));
+        assert_eq!(sentences.next(), None, "{self:?}");
+        sentence
+    }
+}

@@ -1,0 +1,39 @@
+//! What does an error of the engine mean, and what can be done about it?
+
+use rusqlite::ErrorCode;
+
+use crate::Reason;
+
+/// What an error of the engine means.
+pub(super) struct Failure {
+    pub(super) reason: Reason,
+    /// What the writer does about it.
+    pub(super) then: Then,
+    /// Whether it concerns one statement alone.
+    pub(super) alone: bool,
+}
+
+/// What the writer does after an error.
+pub(super) enum Then {
+    GoOn,
+    Restart,
+}
+
+/// Sorts SQLite's result codes (sqlite.org/rescode.html) by what can be done.
+pub(super) fn classify(error: &rusqlite::Error) -> Failure {
+    let unavailable = || Reason::Unavailable(error.to_string().into());
+    let (reason, then, alone) = match error.sqlite_error_code() {
+        // No room for the pages of the transaction: the frame that would commit it is written last, so
+        // it was not written.
+        Some(ErrorCode::DiskFull) => (Reason::Full, Then::GoOn, false),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (Reason::TooSlow, Then::GoOn, false),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) | None => {
+            (unavailable(), Then::GoOn, true)
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (unavailable(), Then::Restart, false)
+        }
+        Some(_) => (unavailable(), Then::GoOn, false),
+    };
+    Failure { reason, then, alone }
+}
