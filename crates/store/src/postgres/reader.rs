@@ -83,6 +83,11 @@ impl Reader {
                 self.lost();
                 match self.link.session().await {
                     Ok(session) => session.looked = None,
+                    // Cut as soon as it was there: the next one may last, and whoever waits has patience.
+                    Err(failure) if failure.meaning == Meaning::Lost => {
+                        sleep(RETRY_AFTER).await;
+                        continue;
+                    }
                     Err(failure) => {
                         if self.refuse_waiting(&failure.reason).await {
                             return;
