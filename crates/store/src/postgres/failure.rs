@@ -35,6 +35,14 @@ impl Failure {
         Self { meaning, reason: Reason::Unavailable(why.into().into()) }
     }
 
+    /// The reason in its own words, for a sentence that says already what failed.
+    pub(super) fn why(&self) -> String {
+        match &self.reason {
+            Reason::Unavailable(why) => why.to_string(),
+            reason @ (Reason::Overloaded | Reason::TooSlow | Reason::Full) => reason.to_string(),
+        }
+    }
+
     /// The fate of a change whose statement ended so.
     pub(super) fn fate(self) -> StoreError {
         match self.meaning {

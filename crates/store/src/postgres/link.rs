@@ -117,7 +117,7 @@ impl Link {
     }
 
     fn tell(&mut self, failure: &Failure) {
-        let trouble = failure.reason.to_string();
+        let trouble = failure.why();
         if self.told.as_ref() != Some(&trouble) {
             tracing::warn!("no {} connection to PostgreSQL: {trouble}", self.used_for.name());
             self.told = Some(trouble);

@@ -30,7 +30,7 @@ const MIGRATE_WITHIN: Duration = Duration::from_secs(900);
 pub(super) async fn migrate(server: &Arc<Server>) -> Result<Migrated, OpenError> {
     let refuse = |failure: Failure| OpenError::Engine {
         place: format!("the schema in the PostgreSQL database {}", server.address),
-        reason: failure.reason.to_string(),
+        reason: failure.why(),
     };
     let work = async {
         let session = server.open(Role::Primary).await.map_err(refuse)?;
@@ -57,7 +57,7 @@ pub(super) async fn migrate(server: &Arc<Server>) -> Result<Migrated, OpenError>
 /// What was applied so far; makes the table that tells it, if there is none.
 async fn lay_foundation(session: &Session, server: &Server) -> Result<Applied, OpenError> {
     let place = || format!("the PostgreSQL database {}", server.address);
-    let refuse = |failure: Failure| OpenError::Engine { place: place(), reason: failure.reason.to_string() };
+    let refuse = |failure: Failure| OpenError::Engine { place: place(), reason: failure.why() };
     if is_there(session, "schema_migrations").await.map_err(refuse)? {
         return applied(session).await.map_err(refuse);
     }
@@ -105,7 +105,7 @@ pub(super) async fn look(server: &Arc<Server>) -> Result<(), OpenError> {
     let looked = async { check(&server.open(Role::Primary).await?).await };
     looked.await.map_err(|failure| OpenError::Engine {
         place: format!("the PostgreSQL database {}", server.address),
-        reason: failure.reason.to_string(),
+        reason: failure.why(),
     })
 }
 

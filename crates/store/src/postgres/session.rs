@@ -136,7 +136,7 @@ impl Server {
                 Session::start(client, connection, self.address.pooling)
             }
         };
-        session.look().await.map_err(|failure| failure.reason.to_string())?;
+        session.look().await.map_err(|failure| failure.why())?;
         session.driver.timeline = session.seen.timeline;
         self.check(&session.seen, role)?;
         Ok(session)
