@@ -25,6 +25,7 @@ static APP: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
             almanac: Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, Arc::new(clock)),
             readiness: Readiness::default(),
             log: Log::nowhere().unwrap(),
+            rate: None,
             registry,
         };
         Service::new(parts, MetricsOn::Main).0

@@ -1,6 +1,7 @@
 //! How is one connection served, from its first request to its last?
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
@@ -17,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::guarded::{Activity, Guarded};
 use crate::{Limits, Metrics};
+
+/// The other end of a connection: an extension of each request on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// When a connection should end.
 #[derive(Clone, Default)]
@@ -36,11 +41,12 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    serve_until(stream, service, limits, metrics, &Ending::default()).await;
+    serve_until(stream, None, service, limits, metrics, &Ending::default()).await;
 }
 
 pub(crate) async fn serve_until<IO, S, B>(
     stream: IO,
+    client: Option<Peer>,
     service: &S,
     limits: Limits,
     metrics: &Metrics,
@@ -56,8 +62,11 @@ pub(crate) async fn serve_until<IO, S, B>(
     let end_of_life = Instant::now() + limits.connection_age;
     let requests = AtomicU32::new(0);
     let requests = &requests;
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         activity.answering();
+        if let Some(client) = client {
+            request.extensions_mut().insert(client);
+        }
         let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
         let answer = service.call(request);
         let activity = Arc::clone(&activity);
@@ -122,7 +131,7 @@ mod tests {
             let hello = service_fn(|_| ready(Ok(Response::new("hello".to_owned()))));
             let (limits, metrics) =
                 (Limits { linger: Duration::ZERO, ..Limits::default() }, Metrics::default());
-            let serve = serve_until(server, &hello, limits, &metrics, &ending);
+            let serve = serve_until(server, None, &hello, limits, &metrics, &ending);
             let ask = async {
                 client.write_all(GET).await.unwrap();
                 assert_ne!(client.read(&mut [0; 1024]).await.unwrap(), 0);

@@ -11,7 +11,7 @@ mod rate;
 mod limits;
 mod metrics;
 
-pub use connection::serve_connection;
+pub use connection::{Peer, serve_connection};
 pub use limits::{Drain, Limits};
 pub use metrics::Metrics;
 pub use rate::Rate;

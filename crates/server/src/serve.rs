@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::addresses::{Addresses, Place};
-use crate::connection::{Ending, serve_until};
+use crate::connection::{Ending, Peer, serve_until};
 use crate::{Drain, Limits, Metrics};
 
 /// Connections that the operating system keeps until they are accepted; it may have a lower limit
@@ -153,11 +153,12 @@ where
             };
         metrics.accepted.inc();
         let (service, limits, ending) = (service.clone(), *limits, self.ending.clone());
+        let client = Peer(address.ip());
         let open = Open::count(metrics.clone(), place, of_address);
         self.connections.spawn(async move {
             // An answer is one small packet: waiting to fill it helps nobody.
             let _ = stream.set_nodelay(true);
-            serve_until(stream, &service, limits, &open.metrics, &ending).await;
+            serve_until(stream, Some(client), &service, limits, &open.metrics, &ending).await;
         });
     }
 }

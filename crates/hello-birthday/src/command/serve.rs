@@ -63,6 +63,7 @@ async fn answer(
         almanac: Almanac::new(settings.time_zone(), settings.leap_day(), Arc::new(Timestamp::now)),
         readiness: readiness.clone(),
         log,
+        rate: settings.rate(),
         registry,
     };
     let (service, metrics_service) = Service::new(parts, metrics_on);

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use clap::builder::{BoolishValueParser, RangedI64ValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use server::{Drain, Limits};
+use server::{Drain, Limits, Rate};
 use store::{Location, Options};
 
 use super::postgres_settings::PostgresSettings;
@@ -80,6 +81,10 @@ pub(super) struct ServeSettings {
     /// before it; no limit if not set
     #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", value_parser = from_one())]
     max_connections_per_address: Option<u32>,
+    /// Requests a second that one client address may make, with a burst of twice as many, for a
+    /// service without a proxy before it; no limit if not set
+    #[arg(long, env = "HELLO_RATE_LIMIT", value_name = "NUMBER")]
+    rate_limit: Option<NonZeroU32>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -219,6 +224,10 @@ impl ServeSettings {
             connections_per_address: self.max_connections_per_address.map(|most| most as usize),
             ..Limits::default()
         }
+    }
+
+    pub(super) fn rate(&self) -> Option<Rate> {
+        self.rate_limit.map(Rate::per_second)
     }
 
     pub(super) const fn drain(&self) -> Drain {

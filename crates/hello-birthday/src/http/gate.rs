@@ -21,6 +21,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{BoxFuture, Either};
+use server::{Peer, Rate};
 use tower::{Layer, Service};
 
 use super::App;
@@ -48,9 +49,22 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// The routes behind their gates.
-pub(super) fn router(routes: Vec<Route>, app: &Arc<App>, log: &Log, metrics: &RequestMetrics) -> Router {
-    let gate = |path, endpoints: Option<Vec<Endpoint>>| GateLayer {
-        row: Arc::new(Row { path, endpoints, metrics: metrics.route(path), log: log.clone() }),
+pub(super) fn router(
+    routes: Vec<Route>,
+    app: &Arc<App>,
+    log: &Log,
+    metrics: &RequestMetrics,
+    rate: Option<&Arc<Rate>>,
+) -> Router {
+    let gate = |path: &'static str, endpoints: Option<Vec<Endpoint>>| GateLayer {
+        row: Arc::new(Row {
+            path,
+            endpoints,
+            metrics: metrics.route(path),
+            log: log.clone(),
+            // Whoever looks after the service is never told to come back later.
+            rate: rate.filter(|_| !path.starts_with("/-/")).cloned(),
+        }),
     };
     let nothing = tower::service_fn(|_: Request| ready(Ok::<_, Infallible>(StatusCode::NOT_FOUND)));
     let mut router = Router::new().fallback_service(gate(NO_ROUTE, None).layer(nothing));
@@ -68,6 +82,7 @@ struct Row {
     endpoints: Option<Vec<Endpoint>>,
     metrics: RouteMetrics,
     log: Log,
+    rate: Option<Arc<Rate>>,
 }
 
 #[derive(Clone)]
@@ -131,6 +146,9 @@ enum Admitted {
 impl Row {
     /// Decides by the head of a request alone; its body is not read before.
     fn admit(&self, request: &mut Request) -> Result<Admitted, Refusal> {
+        if let (Some(rate), Some(Peer(address))) = (&self.rate, request.extensions().get()) {
+            rate.check(*address, Instant::now()).map_err(Refusal::too_many_requests)?;
+        }
         check_head(request)?;
         let Some(endpoints) = &self.endpoints else {
             return self.without_route(request.method(), request.uri());

@@ -21,6 +21,7 @@ use birthday::Almanac;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use prometheus_client::registry::Registry;
+use server::Rate;
 use store::Store;
 use tower::Service as _;
 
@@ -46,6 +47,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Where requests are logged.
     pub log: Log,
+    /// How many requests a client address may make; `None` for as many as it likes.
+    pub rate: Option<Rate>,
     /// Where requests are counted, beside what the other rooms count there.
     pub registry: Registry,
 }
@@ -67,14 +70,15 @@ impl Service {
     /// The services of the main listener, and of the metrics' own one.
     #[must_use]
     pub fn new(parts: Parts, metrics_on: MetricsOn) -> (Self, Self) {
-        let Parts { store, almanac, readiness, log, mut registry } = parts;
+        let Parts { store, almanac, readiness, log, rate, mut registry } = parts;
+        let rate = rate.map(Arc::new);
         let requests = RequestMetrics::register(&mut registry);
         let app = Arc::new(App { store, almanac, readiness, metrics: Arc::new(registry) });
         let (main, own) = match metrics_on {
             MetricsOn::Main => (routes::all(), Vec::new()),
             MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),
         };
-        let service = |routes| Self(gate::router(routes, &app, &log, &requests));
+        let service = |routes| Self(gate::router(routes, &app, &log, &requests, rate.as_ref()));
         (service(main), service(own))
     }
 }

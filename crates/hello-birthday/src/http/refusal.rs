@@ -2,6 +2,7 @@
 //! (RFC 9457) that tell the caller in one sentence what to change, and nothing of the inside.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{
@@ -113,6 +114,12 @@ impl Refusal {
 
     pub(super) fn expectation_failed() -> Self {
         Self::new(StatusCode::EXPECTATION_FAILED, "send no Expect header other than Expect: 100-continue")
+    }
+
+    pub(super) fn too_many_requests(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "send fewer requests a second")
+            .with(RETRY_AFTER, seconds.into())
     }
 
     pub(super) fn not_ready(detail: &'static str) -> Self {

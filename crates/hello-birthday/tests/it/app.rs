@@ -1,5 +1,6 @@
 //! The service under test: in this process, on a free port, on a day that the test sets.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use birthday::{Almanac, LeapDay, Timestamp, find_zone};
 use hello_birthday::http::{MetricsOn, Parts, Readiness, Service};
 use hello_birthday::log::Log;
 use prometheus_client::registry::Registry;
-use server::{Drain, Limits, Server, listen};
+use server::{Drain, Limits, Rate, Server, listen};
 use store::{Location, Options, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,6 +22,7 @@ pub(crate) struct Choice {
     pub(crate) leap_day: LeapDay,
     pub(crate) limits: Limits,
     pub(crate) drain: Drain,
+    pub(crate) requests_a_second: Option<NonZeroU32>,
 }
 
 impl Default for Choice {
@@ -31,6 +33,7 @@ impl Default for Choice {
             leap_day: LeapDay::Feb28,
             limits: Limits::default(),
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
+            requests_a_second: None,
         }
     }
 }
@@ -39,7 +42,6 @@ impl Default for Choice {
 pub(crate) struct App {
     pub(crate) client: Client,
     pub(crate) store: Store,
-    pub(crate) readiness: Readiness,
     now: Arc<Mutex<Option<Timestamp>>>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<server::Drained>,
@@ -63,6 +65,7 @@ impl App {
             almanac: Almanac::new(find_zone(choice.zone).unwrap(), choice.leap_day, Arc::new(clock)),
             readiness: readiness.clone(),
             log: Log::nowhere().unwrap(),
+            rate: choice.requests_a_second.map(Rate::per_second),
             registry,
         };
         let (service, _) = Service::new(parts, MetricsOn::Main);
@@ -76,7 +79,7 @@ impl App {
             told.drain();
         };
         let running = tokio::spawn(server.run(listener, stopped));
-        Self { client, store, readiness, now, stop: Some(stop), running }
+        Self { client, store, now, stop: Some(stop), running }
     }
 
     /// From now on it is that instant.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use birthday::{Email, Name};
@@ -353,4 +354,24 @@ async fn without_files_for_more_connections_those_that_are_open_are_served_and_l
     assert!(kept.is_open().await);
     program.kill().await.unwrap();
     reading.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_told_when_to_come_back() {
+    let app = App::start_with(Choice { requests_a_second: NonZeroU32::new(1), ..Choice::default() }).await;
+    let mut refused = None;
+    // A burst of two, and one more for each second that this takes.
+    for _ in 0..1000 {
+        let answer = app.client.get("/hello/Anna").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.unwrap();
+    refused.assert_refused(429);
+    assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    for _ in 0..10 {
+        assert_eq!(app.client.get("/-/ready").await.status, 200, "probes are never held off");
+    }
 }
