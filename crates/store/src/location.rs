@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::redis::{InvalidRedisUrl, RedisUrl};
+use crate::{Address, InvalidAddress};
 
-/// Where a store is, read from a URL: `sqlite:FILE`, `sqlite::memory:` or one of Redis.
+/// Where a store is, read from a URL: `sqlite:FILE`, `sqlite::memory:`, `postgres://…` or one of Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// The embedded store in a file.
     SqliteFile(PathBuf),
     /// The embedded store in memory: gone when the program ends.
     SqliteMemory,
+    /// A PostgreSQL server.
+    Postgres(Box<Address>),
     /// Redis, one server or a cluster.
     Redis(RedisUrl),
 }
@@ -21,7 +24,9 @@ pub enum Location {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLocation {
     /// No scheme that is known. The URL itself is not repeated: it may hold a password.
-    #[error("a store is named by a URL such as sqlite:hello-birthday.db, sqlite::memory: or redis://host")]
+    #[error(
+        "a store is named by a URL such as sqlite:hello-birthday.db, postgres://user@host/database or redis://host"
+    )]
     Scheme,
     /// `sqlite:` and nothing, or a folder.
     #[error("sqlite: must be followed by the name of a file, or by :memory:")]
@@ -29,6 +34,9 @@ pub enum InvalidLocation {
     /// `?` in the URL.
     #[error("a sqlite: URL takes no parameters after '?'")]
     Parameters,
+    /// What follows `postgres://`.
+    #[error(transparent)]
+    Postgres(#[from] InvalidAddress),
     /// A URL of Redis with something wrong in it.
     #[error(transparent)]
     Redis(#[from] InvalidRedisUrl),
@@ -37,8 +45,11 @@ pub enum InvalidLocation {
 impl FromStr for Location {
     type Err = InvalidLocation;
 
-    /// After `sqlite:`, or `sqlite://`, everything is the path, as written.
+    /// `postgres://` and `postgresql://` are read as libpq does. After `sqlite:`, or `sqlite://`, everything is the path, as written.
     fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) {
+            return Ok(Self::Postgres(Box::new(Address::parse(rest)?)));
+        }
         if let Some(redis) = RedisUrl::parse(url) {
             return Ok(Self::Redis(redis?));
         }
@@ -64,6 +75,7 @@ impl fmt::Display for Location {
                 write!(f, "the SQLite file {}", path.display())
             }
             Self::SqliteMemory => f.write_str("memory, and is gone when the program ends"),
+            Self::Postgres(address) => write!(f, "the PostgreSQL database {address}"),
             Self::Redis(url) => url.fmt(f),
         }
     }

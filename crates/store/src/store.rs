@@ -28,17 +28,24 @@ pub struct Store {
 }
 
 /// What an operator may choose about any store.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Keep the embedded store even on a file system that is known to lose or corrupt it.
     pub any_file_system: bool,
+    /// Where reads may go instead, as long as the answers are at most a second old.
+    pub replica: Option<Location>,
+    /// Let the replica answer, however old it is, when nothing else can.
+    pub stale_reads: bool,
+    /// Bring a database server's schema up to date, at this place, before it is used.
+    pub migrate_on_start: Option<Location>,
     /// How many replicas must have a change before it is done; Redis only.
     pub redis_wait: u32,
 }
 
 impl Store {
     /// Opens the store at that place, brings an embedded one's schema up to date, and adds the
-    /// store's metrics to the registry.
+    /// store's metrics to the registry. A database server may answer later: until then [`Store::ping`]
+    /// fails.
     ///
     /// # Errors
     /// One sentence for the operator: why it can't be opened.
@@ -48,7 +55,7 @@ impl Store {
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
         let metrics = Metrics::register(registry);
-        Ok(Self { backend: Backend::open(location, options, &metrics).await?, metrics })
+        Ok(Self { backend: Backend::open(location, options, &metrics, registry).await?, metrics })
     }
 
     /// Opens the store at that place for reading alone. An embedded one may be served meanwhile, and refuses
@@ -62,7 +69,7 @@ impl Store {
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
         let metrics = Metrics::register(registry);
-        Ok(Self { backend: Backend::open_to_read(location, options, &metrics).await?, metrics })
+        Ok(Self { backend: Backend::open_to_read(location, options, &metrics, registry).await?, metrics })
     }
 
     /// Copies an embedded store into a new file, as it is at one moment, while it may be served; and

@@ -1,25 +1,33 @@
 //! What every store promises, asked of each through its URL.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::sync::LazyLock;
+
 use birthday::{Birthday, Email, Name, User};
 use prometheus_client::registry::Registry;
 use store::{Change, Location, OpenError, Options, Outcome, Store};
-use test_servers::{RedisCluster, RedisServer};
+use test_servers::{PgBouncer, Postgres, RedisCluster, RedisServer, wait_until};
 
 /// An empty store, and what has to live as long as it does.
 struct Fresh {
     store: Store,
     location: Location,
-    _folder: tempfile::TempDir,
+    options: Options,
+    _folder: Option<tempfile::TempDir>,
     _servers: Servers,
 }
 
-/// What a store of another program runs on.
+/// What a store of another program runs on, where each has its own.
 enum Servers {
     None,
     Redis { _server: RedisServer },
     RedisCluster { _servers: RedisCluster },
 }
+
+/// Started once for all tests; each takes a database of its own.
+static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+static REPLICA: LazyLock<Postgres> = LazyLock::new(|| POSTGRES.replica("replica"));
+static PGBOUNCER: LazyLock<PgBouncer> = LazyLock::new(|| PgBouncer::start(&POSTGRES));
 
 /// Every kind of store there is.
 async fn every_store() -> Vec<Fresh> {
@@ -27,8 +35,9 @@ async fn every_store() -> Vec<Fresh> {
     for url in ["sqlite:FOLDER/contract.db", "sqlite::memory:"] {
         let folder = tempfile::tempdir().unwrap();
         let location: Location = url.replace("FOLDER", folder.path().to_str().unwrap()).parse().unwrap();
-        let store = open(&location).await;
-        stores.push(Fresh { store, location, _folder: folder, _servers: Servers::None });
+        let options = Options::default();
+        let store = open(&location, &options).await;
+        stores.push(Fresh { store, location, options, _folder: Some(folder), _servers: Servers::None });
     }
     let server = RedisServer::start();
     stores.push(Fresh::at(&server.url(), Servers::Redis { _server: server }).await);
@@ -38,14 +47,20 @@ async fn every_store() -> Vec<Fresh> {
     } else {
         left_out("Redis Cluster");
     }
+    stores.push(in_postgres(|database| POSTGRES.url(database), Options::default()).await);
+    stores.push(in_postgres(|database| PGBOUNCER.url(database), Options::default()).await);
+    let replica = REPLICA.url("postgres").parse().unwrap();
+    let options = Options { replica: Some(replica), ..Options::default() };
+    stores.push(in_postgres(|database| POSTGRES.url(database), options).await);
     stores
 }
 
 impl Fresh {
     async fn at(url: &str, servers: Servers) -> Self {
         let location: Location = url.parse().unwrap();
-        let store = open(&location).await;
-        Self { store, location, _folder: tempfile::tempdir().unwrap(), _servers: servers }
+        let options = Options::default();
+        let store = open(&location, &options).await;
+        Self { store, location, options, _folder: None, _servers: servers }
     }
 }
 
@@ -54,15 +69,35 @@ fn left_out(what: &str) {
     println!("left out: {what}; `make test-all` asks it as well");
 }
 
-async fn open(location: &Location) -> Store {
-    Store::open(location, Options::default(), &mut Registry::default()).await.unwrap()
+/// A store in a database of its own.
+async fn in_postgres(url: impl Fn(&str) -> String, mut options: Options) -> Fresh {
+    let database = POSTGRES.database();
+    let location = url(&database).parse().unwrap();
+    Store::migrate(&location, options.clone()).await.unwrap();
+    if options.replica.is_some() {
+        wait_until("the replica has the table", || {
+            REPLICA.try_sql(&database, "SELECT 1 FROM users").is_some()
+        });
+        options.replica = Some(REPLICA.url(&database).parse().unwrap());
+    }
+    Fresh {
+        store: open(&location, &options).await,
+        location,
+        options,
+        _folder: None,
+        _servers: Servers::None,
+    }
+}
+
+async fn open(location: &Location, options: &Options) -> Store {
+    Store::open(location, options.clone(), &mut Registry::default()).await.unwrap()
 }
 
 /// Opens a store that was closed. A server that another test starts at that moment is a copy of this process
 /// until it becomes itself, lock and all.
-async fn reopen(location: &Location) -> Store {
+async fn reopen(location: &Location, options: &Options) -> Store {
     loop {
-        match Store::open(location, Options::default(), &mut Registry::default()).await {
+        match Store::open(location, options.clone(), &mut Registry::default()).await {
             Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
             opened => return opened.unwrap(),
         }
@@ -235,7 +270,7 @@ async fn whoever_was_answered_sees_the_change_whichever_thread_reads() {
 
 #[tokio::test]
 async fn what_was_done_is_there_after_a_restart() {
-    for Fresh { store, location, _folder, _servers } in every_store().await {
+    for Fresh { store, location, options, _folder, _servers } in every_store().await {
         if location == Location::SqliteMemory {
             continue;
         }
@@ -243,7 +278,7 @@ async fn what_was_done_is_there_after_a_restart() {
         store.close().await;
         let closed = store.commit(Change::Erase { name: name("Anna") }).await;
         assert!(matches!(closed, Err(store::StoreError::NotApplied(_))), "{closed:?}");
-        let store = reopen(&location).await;
+        let store = reopen(&location, &options).await;
         assert_eq!(store.birthday(&name("Anna")).await.unwrap(), Some(day(2, 29, None)));
         store.ping().await.unwrap();
     }

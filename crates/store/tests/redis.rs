@@ -338,7 +338,7 @@ async fn a_change_is_done_only_once_the_replicas_have_it() {
     let server = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
     let replica = replica_of(&server);
     let options = Options { redis_wait: 1, ..Options::default() };
-    let store = open_with(&server.url(), options).await.unwrap();
+    let store = open_with(&server.url(), options.clone()).await.unwrap();
     until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
     assert_eq!(replica.cli(&["DBSIZE"]).trim(), server.cli(&["DBSIZE"]).trim());
     replica.freeze();

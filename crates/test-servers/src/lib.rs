@@ -3,7 +3,11 @@
 //! A server that can't be started ends the test: a contract that was not asked is not kept.
 
 mod process;
+mod postgres;
+mod pgbouncer;
 mod redis;
 
+pub use pgbouncer::PgBouncer;
+pub use postgres::{Certificate, Postgres};
 pub use process::{Process, free_port, wait_until};
 pub use redis::{RedisCluster, RedisServer};

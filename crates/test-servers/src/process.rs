@@ -1,7 +1,9 @@
-//! A child process that ends with its owner.
+//! A child process that ends with its owner, or at the latest with the tests.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running server. Dropped, it is killed and waited for.
@@ -50,6 +52,35 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Kills a server and removes its folder when this process ends before it could do that, as a test binary
+/// does whose servers are shared by all of its tests. The folder's file `pid` says whom to kill.
+#[derive(Debug)]
+pub(crate) struct Keeper(Child);
+
+impl Keeper {
+    #[expect(clippy::expect_used, reason = "a server that can't be cleaned up is not started")]
+    pub(crate) fn of(folder: &Path) -> Self {
+        let script = "read -r _; kill -9 $(cat \"$0/pid\"); sleep 1; rm -rf \"$0\"";
+        let keeper = Command::new("sh")
+            .args(["-c", script])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        Self(keeper.expect("sh is there"))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // The owner has killed the server already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn run(settings: &ExportSettings) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
-        let (location, options) = (settings.store.location()?, settings.store.options());
+        let (location, options) = (settings.store.location()?, settings.store.options()?);
         let store = Store::open_to_read(&location, options, &mut Registry::default()).await;
         let store = store.map_err(Failure::failed)?;
         let progress = progress::counter();

@@ -43,7 +43,7 @@ pub(super) fn run(settings: &ImportSettings) -> Result<(), Failure> {
             for_each_record(input, today, &mut tally, |_, tally| tally.taken += 1)?;
             tally
         } else {
-            let (location, options) = (settings.store.location()?, settings.store.options());
+            let (location, options) = (settings.store.location()?, settings.store.options()?);
             let store =
                 Store::open(&location, options, &mut Registry::default()).await.map_err(Failure::failed)?;
             let result = take_in(&store, input, today, &progress).await;

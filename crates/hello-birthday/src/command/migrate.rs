@@ -8,10 +8,10 @@ use super::Failure;
 use super::settings::StoreSettings;
 
 pub(super) fn run(settings: &StoreSettings) -> Result<(), Failure> {
-    let location = settings.location()?;
+    let location = settings.migration()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let migrated =
-        runtime.block_on(Store::migrate(&location, settings.options())).map_err(Failure::failed)?;
+        runtime.block_on(Store::migrate(&location, settings.options()?)).map_err(Failure::failed)?;
     writeln!(std::io::stdout(), "{migrated}").map_err(Failure::failed)
 }

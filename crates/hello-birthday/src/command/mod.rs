@@ -1,6 +1,8 @@
 //! What can the program be told to do?
 
 mod settings;
+mod postgres_settings;
+mod redis_settings;
 mod serve;
 mod migrate;
 mod export;

@@ -37,7 +37,7 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
     let address = settings.listen()?;
     raise_file_limit();
     let store =
-        Store::open(&location, settings.store.options(), &mut registry).await.map_err(Failure::failed)?;
+        Store::open(&location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
     tracing::info!("the data is in {location}");
     let result = answer(settings, address, &store, log, registry).await;
     store.close().await;

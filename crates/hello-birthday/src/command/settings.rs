@@ -16,8 +16,10 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use server::{Drain, Limits, Rate};
-use store::{Location, Options, RedisUrl};
+use store::{Location, Options};
 
+use super::postgres_settings::PostgresSettings;
+use super::redis_settings::RedisSettings;
 use crate::log::{Filter, Format};
 
 /// A self-hosted birthday service: keep a date by name, count the days until the next birthday.
@@ -98,10 +100,10 @@ pub(super) struct ListenSettings {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct StoreSettings {
-    /// Where the data is: sqlite:FILE, sqlite::memory:, redis://HOST, rediss://HOST or
-    /// redis-cluster://HOST,HOST [default: sqlite:hello-birthday.db]
+    /// Where the data is: sqlite:FILE, sqlite::memory:, postgres://USER@HOST/DATABASE, redis://HOST,
+    /// rediss://HOST or redis-cluster://HOST,HOST [default: sqlite:hello-birthday.db]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    store: Option<String>,
+    store: Option<Secret>,
     /// A file that holds the store's URL, for secrets that are mounted
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     store_file: Option<PathBuf>,
@@ -109,25 +111,9 @@ pub(super) struct StoreSettings {
     #[arg(long, env = "HELLO_ANY_FILE_SYSTEM", value_parser = BoolishValueParser::new())]
     any_file_system: bool,
     #[command(flatten)]
+    postgres: PostgresSettings,
+    #[command(flatten)]
     redis: RedisSettings,
-}
-
-#[derive(Args, Clone, Debug)]
-struct RedisSettings {
-    /// Replicas that must have a change before it is answered as done
-    #[arg(long, env = "HELLO_REDIS_WAIT", value_name = "NUMBER", default_value_t = 0)]
-    redis_wait: u32,
-    /// Not flags: the variables that programs on Redis are usually given.
-    #[arg(skip = RedisVariables::of_environment())]
-    variables: RedisVariables,
-}
-
-/// What the environment says of Redis; secrets among it, which `Debug` doesn't show.
-#[derive(Clone, Default)]
-struct RedisVariables {
-    url: Option<OsString>,
-    password: Option<OsString>,
-    password_file: Option<OsString>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -274,69 +260,79 @@ impl ImportSettings {
 }
 
 impl StoreSettings {
-    pub(super) const fn options(&self) -> Options {
-        Options { any_file_system: self.any_file_system, redis_wait: self.redis.redis_wait }
+    pub(super) fn options(&self) -> Result<Options, UsageError> {
+        let location = self.location()?;
+        let replica = self.postgres.replica()?;
+        let migrate_on_start = self.postgres.migration_on_start(location.clone())?;
+        match location {
+            Location::Postgres(_) => {}
+            Location::SqliteFile(_) | Location::SqliteMemory | Location::Redis(_) if replica.is_some() => {
+                return Err(UsageError::new("DATABASE_REPLICA_URL or --replica: the store has no replicas"));
+            }
+            // The schema of these is brought up to date whenever they are opened.
+            Location::SqliteFile(_) | Location::SqliteMemory | Location::Redis(_) => {}
+        }
+        let stale_reads = self.postgres.stale_reads;
+        let (any_file_system, redis_wait) = (self.any_file_system, self.redis.wait());
+        Ok(Options { any_file_system, replica, stale_reads, migrate_on_start, redis_wait })
     }
 
-    /// The store's place, by the first of: the flag, the variable, `REDIS_URL`, the default.
+    /// The store's place, by the first of: the flag, the variable, `POSTGRES_HOST`, `REDIS_URL`,
+    /// the default.
     pub(super) fn location(&self) -> Result<Location, UsageError> {
         let (url, named) = match (&self.store, &self.store_file) {
             (Some(_), Some(_)) => {
-                return Err(UsageError(
-                    "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them".into(),
+                return Err(UsageError::new(
+                    "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them",
                 ));
             }
-            (Some(url), None) => (url.clone(), "DATABASE_URL or --store"),
+            (Some(url), None) => (url.as_str().to_owned(), "DATABASE_URL or --store"),
             (None, Some(file)) => (read_secret("DATABASE_URL_FILE", file)?, "DATABASE_URL_FILE"),
-            (None, None) => match &self.redis.variables.url {
-                Some(url) => (url.to_string_lossy().into_owned(), "REDIS_URL"),
-                None => ("sqlite:hello-birthday.db".to_owned(), "the default"),
+            (None, None) => match (self.postgres.location()?, self.redis.location()?) {
+                (Some(location), _) | (None, Some(location)) => return Ok(location),
+                (None, None) => ("sqlite:hello-birthday.db".to_owned(), "the default"),
             },
         };
-        let location = url.parse().map_err(|error| UsageError(format!("{named}: {error}")))?;
-        match location {
-            Location::Redis(redis) => Ok(Location::Redis(self.redis.variables.complete(redis)?)),
-            Location::SqliteFile(_) | Location::SqliteMemory if named == "REDIS_URL" => {
-                Err(UsageError("REDIS_URL must be the URL of a Redis server or cluster".into()))
-            }
-            location @ (Location::SqliteFile(_) | Location::SqliteMemory) => Ok(location),
-        }
+        let location = url.parse().map_err(|error| UsageError::new(format!("{named}: {error}")))?;
+        self.redis.with_password(location)
+    }
+
+    /// Where the schema is changed.
+    pub(super) fn migration(&self) -> Result<Location, UsageError> {
+        self.postgres.migration(self.location()?)
     }
 }
 
-impl fmt::Debug for RedisVariables {
+impl UsageError {
+    pub(super) fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+/// A setting that may hold a password: `Debug` shows nothing.
+#[derive(Clone)]
+pub(super) struct Secret(String);
+
+impl Secret {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisVariables(…)")
-    }
-}
-
-impl RedisVariables {
-    fn of_environment() -> Self {
-        Self {
-            url: env::var_os("REDIS_URL"),
-            password: env::var_os("REDIS_PASSWORD"),
-            password_file: env::var_os("REDIS_PASSWORD_FILE"),
-        }
-    }
-
-    /// The place with the password that is set beside it. One in the URL is more specific, and wins.
-    fn complete(&self, url: RedisUrl) -> Result<RedisUrl, UsageError> {
-        let password = match (&self.password, &self.password_file) {
-            (Some(_), Some(_)) => {
-                return Err(UsageError(
-                    "REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set; set one of them".into(),
-                ));
-            }
-            (Some(password), None) => password.to_string_lossy().into_owned(),
-            (None, Some(file)) => read_secret("REDIS_PASSWORD_FILE", Path::new(file))?,
-            (None, None) => return Ok(url),
-        };
-        Ok(if url.has_password() { url } else { url.with_password(password) })
+        f.write_str("Secret(…)")
     }
 }
 
 /// What a file with a secret holds, without the end of its last line.
-fn read_secret(variable: &str, file: &Path) -> Result<String, UsageError> {
+pub(super) fn read_secret(variable: &str, file: &Path) -> Result<String, UsageError> {
     let refuse = |error| UsageError(format!("{variable} {} can't be read: {error}", file.display()));
     Ok(fs::read_to_string(file).map_err(refuse)?.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -380,46 +376,22 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    fn store_at(url: Option<&str>, variables: RedisVariables) -> Result<Location, String> {
-        let settings = StoreSettings {
-            store: url.map(str::to_owned),
-            store_file: None,
-            any_file_system: false,
-            redis: RedisSettings { redis_wait: 0, variables },
-        };
-        settings.location().map_err(|error| error.to_string())
-    }
-
     #[test]
-    fn redis_is_named_by_its_variable_where_nothing_else_names_a_store() {
-        let variables = |url: &str| RedisVariables { url: Some(url.into()), ..RedisVariables::default() };
-        let redis = store_at(None, variables("redis://a:1")).unwrap();
-        assert_eq!(redis.to_string(), "Redis at a:1");
-        let flag = store_at(Some("sqlite:x.db"), variables("redis://a:1")).unwrap();
-        assert_eq!(flag, Location::SqliteFile("x.db".into()));
-        let refused = store_at(None, variables("sqlite:x.db")).unwrap_err();
-        assert!(refused.starts_with("REDIS_URL"), "{refused}");
-        let refused = store_at(None, variables("redis://h?secret=x")).unwrap_err();
-        assert!(refused.starts_with("REDIS_URL: ") && refused.contains("\"secret\""), "{refused}");
-    }
-
-    #[test]
-    fn the_password_of_redis_comes_from_one_place_and_one_in_the_url_wins() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("password");
-        fs::write(&file, "s3:cret\n").unwrap();
-        let password = |password: Option<&str>, file: Option<&Path>| RedisVariables {
-            url: None,
-            password: password.map(Into::into),
-            password_file: file.map(Into::into),
+    fn a_url_wins_over_parts_and_parts_over_the_default() {
+        let located = |url: Option<&str>, variables: &[(&str, &str)]| {
+            let store = url.map(|url| Secret(url.to_owned()));
+            let (postgres, redis) = (PostgresSettings::of(variables), RedisSettings::of(variables));
+            StoreSettings { store, store_file: None, any_file_system: false, postgres, redis }.location()
         };
-        let with = |text| store_at(Some(text), RedisVariables::default());
-        let url = Some("redis://h");
-        assert_eq!(store_at(url, password(Some("s3:cret"), None)), with("redis://:s3%3Acret@h"));
-        assert_eq!(store_at(url, password(None, Some(&file))), with("redis://:s3%3Acret@h"));
-        assert_eq!(store_at(Some("redis://:mine@h"), password(Some("x"), None)), with("redis://:mine@h"));
-        let refused = store_at(url, password(Some("x"), Some(&file))).unwrap_err();
-        assert!(refused.contains("REDIS_PASSWORD and REDIS_PASSWORD_FILE"), "{refused}");
+        let place = |url: &str| url.parse::<Location>().unwrap();
+        assert_eq!(located(Some("sqlite:x.db"), &[("HOST", "db")]).unwrap(), place("sqlite:x.db"));
+        assert_eq!(located(None, &[("HOST", "db")]).unwrap(), place("postgres://db"));
+        assert_eq!(located(None, &[("HOST", "db"), ("URL", "redis://r")]).unwrap(), place("postgres://db"));
+        assert_eq!(located(None, &[("URL", "redis://r")]).unwrap(), place("redis://r"));
+        assert_eq!(located(Some("sqlite:x.db"), &[("URL", "redis://r")]).unwrap(), place("sqlite:x.db"));
+        assert_eq!(located(None, &[]).unwrap(), place("sqlite:hello-birthday.db"));
+        let refused = located(Some("postgres://u:secret@h?x=secret"), &[]).unwrap_err().to_string();
+        assert!(refused.contains("'x'") && !refused.contains("secret"), "{refused}");
     }
 
     #[test]

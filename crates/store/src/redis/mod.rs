@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
-use crate::{Change, Migrated, OpenError, Options, Outcome, Reason, StoreError};
+use crate::{Change, Migrated, OpenError, Outcome, Reason, StoreError};
 use cluster::{Cluster, OPERATION_WITHIN};
 use layout::{BIRTHDAY_FIELD, Bucket, EMAIL_FIELD, birthday_of, user_of};
 use link::Dialer;
@@ -50,28 +50,28 @@ impl Drop for Shared {
 }
 
 impl Redis {
-    pub(crate) async fn open(url: &RedisUrl, options: Options, metrics: &Metrics) -> Result<Self, OpenError> {
-        let redis = Self::connect(url, options, metrics).await?;
-        redis.look_at_durability(url, options, metrics).await?;
+    pub(crate) async fn open(url: &RedisUrl, replicas: u32, metrics: &Metrics) -> Result<Self, OpenError> {
+        let redis = Self::connect(url, replicas, metrics).await?;
+        redis.look_at_durability(url, replicas, metrics).await?;
         schema::mark(&redis.shared.cluster, &url.to_string()).await?;
         Ok(redis)
     }
 
-    pub(crate) async fn migrate(url: &RedisUrl, options: Options) -> Result<Migrated, OpenError> {
+    pub(crate) async fn migrate(url: &RedisUrl, replicas: u32) -> Result<Migrated, OpenError> {
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-        let redis = Self::connect(url, options, &metrics).await?;
+        let redis = Self::connect(url, replicas, &metrics).await?;
         let migrated = schema::mark(&redis.shared.cluster, &url.to_string()).await?;
         schema::rebuild(&redis.shared.cluster, &url.to_string()).await?;
         redis.close().await;
         Ok(migrated)
     }
 
-    async fn connect(url: &RedisUrl, options: Options, metrics: &Metrics) -> Result<Self, OpenError> {
+    async fn connect(url: &RedisUrl, replicas: u32, metrics: &Metrics) -> Result<Self, OpenError> {
         let refuse = |reason: String| OpenError::Engine { place: url.to_string(), reason };
         let encryption = url.tls.as_ref().map(Encryption::new).transpose().map_err(refuse)?;
         let dialer = Arc::new(Dialer { encryption, greeting: greeting(url) });
         let seeds = url.hosts.clone();
-        let cluster = Arc::new(Cluster::new(url.topology, seeds, dialer, options.redis_wait, metrics));
+        let cluster = Arc::new(Cluster::new(url.topology, seeds, dialer, replicas, metrics));
         cluster.look().await.map_err(|reason| refuse(reason.to_string()))?;
         let keeper = tokio::spawn(Arc::clone(&cluster).keep_looking());
         Ok(Self { shared: Arc::new(Shared { cluster, keeper }) })
@@ -80,12 +80,12 @@ impl Redis {
     async fn look_at_durability(
         &self,
         url: &RedisUrl,
-        options: Options,
+        replicas: u32,
         metrics: &Metrics,
     ) -> Result<(), OpenError> {
         for node in self.shared.cluster.nodes() {
             let deadline = Instant::now() + ADMIN_WITHIN;
-            durability::look(&node, options.redis_wait, metrics, deadline)
+            durability::look(&node, replicas, metrics, deadline)
                 .await
                 .map_err(|reason| OpenError::Engine { place: url.to_string(), reason })?;
         }
@@ -131,11 +131,6 @@ impl Redis {
             }
         }
         Err(failure)
-    }
-
-    /// Nothing here is mended by opening it anew.
-    pub(crate) async fn broken(&self) -> String {
-        std::future::pending().await
     }
 
     pub(crate) async fn close(&self) {

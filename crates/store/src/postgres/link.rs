@@ -1,0 +1,198 @@
+//! How does a worker come to a session, and keep to the right server?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::failure::{Failure, Meaning};
+use super::metrics::{Metrics, Use};
+use super::schema;
+use super::session::{Look, Role, Server, Session};
+
+/// How long a server may take to say what it is.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
+/// After a failed attempt to connect, the next one follows so much later.
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// A place for one session. It is empty while there is none.
+pub(super) struct Link {
+    server: Arc<Server>,
+    used_for: Use,
+    look_every: Duration,
+    metrics: Metrics,
+    session: Option<Session>,
+    up: watch::Sender<bool>,
+    /// The trouble that was logged last: the same one is not logged again.
+    told: Option<String>,
+    /// Who may make the schema, where this is to do it.
+    migrator: Option<Arc<Server>>,
+}
+
+impl Link {
+    pub(super) fn new(server: Arc<Server>, used_for: Use, look_every: Duration, metrics: Metrics) -> Self {
+        let (session, up, told, migrator) = (None, watch::Sender::new(false), None, None);
+        Self { server, used_for, look_every, metrics, session, up, told, migrator }
+    }
+
+    /// Brings the schema up to date where it is older than needed.
+    pub(super) fn migrating(self, migrator: Option<Arc<Server>>) -> Self {
+        Self { migrator, ..self }
+    }
+
+    /// Tells whether there is a session, to whoever looks.
+    pub(super) fn up(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    const fn role(&self) -> Role {
+        match self.used_for {
+            Use::Write | Use::Read => Role::Primary,
+            Use::Replica => Role::Replica,
+        }
+    }
+
+    /// The session, opened if there is none that is of use.
+    pub(super) async fn session(&mut self) -> Result<&mut Session, Failure> {
+        if !self.is_open() {
+            self.drop_session();
+            match self.open().await {
+                Ok(session) => self.opened(session),
+                Err(failure) => {
+                    self.tell(&failure);
+                    return Err(failure);
+                }
+            }
+        }
+        self.session.as_mut().ok_or_else(|| Failure::new(Meaning::Lost, "the connection is closed"))
+    }
+
+    /// Whether the session that is there can be used. One with a primary that was replaced can't.
+    pub(super) fn is_open(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| {
+            !session.is_closed()
+                && match self.role() {
+                    Role::Primary => self.server.is_newest(session.seen.timeline),
+                    Role::Replica => true,
+                }
+        })
+    }
+
+    async fn open(&self) -> Result<Session, Failure> {
+        let session = self.server.open(self.role()).await?;
+        match self.role() {
+            Role::Replica => Ok(session),
+            Role::Primary => {
+                timeout(LOOK_WITHIN, self.prepare(&session)).await.unwrap_or_else(|_| Err(silent()))?;
+                Ok(session)
+            }
+        }
+    }
+
+    async fn prepare(&self, session: &Session) -> Result<(), Failure> {
+        match self.used_for {
+            Use::Write => session.insist_on_durability().await?,
+            Use::Read | Use::Replica => {}
+        }
+        schema::check(session).await
+    }
+
+    fn opened(&mut self, session: Session) {
+        self.metrics.connections[self.used_for as usize].inc();
+        self.metrics.connects[self.used_for as usize].inc();
+        self.up.send_replace(true);
+        self.saw(session.seen.timeline);
+        self.session = Some(session);
+        if self.told.take().is_some() {
+            tracing::info!("PostgreSQL answers again: there is a {} connection", self.used_for.name());
+        }
+    }
+
+    fn saw(&self, timeline: i64) {
+        if self.server.saw(timeline) {
+            self.metrics.failovers.inc();
+            tracing::warn!(timeline, "PostgreSQL has another primary");
+        }
+    }
+
+    fn tell(&mut self, failure: &Failure) {
+        let trouble = failure.why();
+        if self.told.as_ref() != Some(&trouble) {
+            tracing::warn!("no {} connection to PostgreSQL: {trouble}", self.used_for.name());
+            self.told = Some(trouble);
+        }
+    }
+
+    /// Gives the session away, and has none.
+    pub(super) fn take(&mut self) -> Option<Session> {
+        let session = self.session.take();
+        if session.is_some() {
+            self.metrics.connections[self.used_for as usize].dec();
+            self.up.send_replace(false);
+        }
+        session
+    }
+
+    pub(super) fn drop_session(&mut self) {
+        drop(self.take());
+    }
+
+    /// Waits until the connection ends by itself.
+    pub(super) async fn ended(&mut self) {
+        match &mut self.session {
+            Some(session) => session.ended().await,
+            None => std::future::pending().await,
+        }
+        self.drop_session();
+    }
+
+    /// Looks, if it is time to, whether the server is still what it was; otherwise drops the session.
+    pub(super) async fn look(&mut self) -> Option<&Look> {
+        let role = self.role();
+        let session = self.session.as_mut()?;
+        if session.looked.is_some_and(|looked| looked.elapsed() < self.look_every) {
+            return None;
+        }
+        let look = async {
+            session.look().await?;
+            match role {
+                // A newer version of the program may have made a schema that this one can't work with.
+                Role::Primary => schema::check(session).await,
+                Role::Replica => Ok(()),
+            }
+        };
+        let looked = timeout(LOOK_WITHIN, look).await.unwrap_or_else(|_| Err(silent()));
+        let seen = looked.and_then(|()| {
+            self.server.check(&session.seen, role).map_err(|why| Failure::new(Meaning::Elsewhere, why))
+        });
+        match seen {
+            Ok(()) => {
+                let seen = &self.session.as_ref()?.seen;
+                self.saw(seen.timeline);
+                Some(seen)
+            }
+            Err(failure) => {
+                self.drop_session();
+                self.tell(&failure);
+                None
+            }
+        }
+    }
+
+    /// Brings the schema up to date, once, if that is to be done here.
+    pub(super) async fn migrate(&mut self) {
+        let Some(migrator) = self.migrator.take() else { return };
+        match schema::migrate(&migrator).await {
+            Ok(migrated) => tracing::info!("{migrated}"),
+            Err(error) => {
+                tracing::warn!(%error, "the schema can't be brought up to date; it is tried again");
+                self.migrator = Some(migrator);
+            }
+        }
+    }
+}
+
+fn silent() -> Failure {
+    Failure::new(Meaning::Lost, "it does not answer")
+}

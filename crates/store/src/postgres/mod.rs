@@ -1,0 +1,380 @@
+//! A PostgreSQL server: two connections that carry whole batches, a third to a replica if there is one,
+//! and a new primary found when the old one is gone.
+
+mod address;
+mod parameters;
+mod tls;
+mod failure;
+mod statements;
+mod rows;
+mod session;
+mod link;
+mod schema;
+mod round;
+mod writer;
+mod reader;
+mod freshness;
+mod metrics;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use birthday::{Birthday, Name, User};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub use address::{Address, AddressParts, InvalidAddress};
+
+use crate::lane::{Lane, lane};
+use crate::metrics::Metrics;
+use crate::recent::Recent;
+use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
+use address::Target;
+use freshness::Freshness;
+use link::Link;
+use metrics::{Metrics as Counts, Use};
+use reader::{Age, Answer, Asked, Found, Read, Reader, Route};
+use round::name_of;
+use session::Server;
+use writer::Writer;
+
+/// How long callers wait for an answer: a frozen database is told within 1.1 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How long they wait for a replica before the primary is asked.
+const REPLICA_WITHIN: Duration = Duration::from_millis(300);
+/// How often each connection looks whether its server is still what it was.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often, where there is a replica, the positions of both logs are compared.
+const COMPARE_EVERY: Duration = Duration::from_millis(100);
+/// How long opening the store waits for the server to answer. It may come later, too.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long closing waits for the workers.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// How one change ended.
+type Fate = Result<Outcome, StoreError>;
+
+/// The handle; every clone is the same store.
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    writes: Lane<Change, Fate>,
+    reads: Lane<Asked, Answer>,
+    replica: Option<Replica>,
+    /// Whether there is a connection to read on at the primary.
+    primary_up: watch::Receiver<bool>,
+    counts: Counts,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Replica {
+    reads: Lane<Asked, Answer>,
+    freshness: Arc<Freshness>,
+    recent: Arc<Recent>,
+    /// How old answers may be once the primary is gone.
+    without_primary: Age,
+    /// Whether reads went there last time: a change of that is logged.
+    serves: AtomicBool,
+}
+
+/// What a replica can do for a read.
+enum Fit {
+    Answer,
+    /// It may not have what this instance wrote.
+    TooEarly,
+    /// Nobody knows how far behind it is.
+    TooOld,
+}
+
+impl Postgres {
+    /// Starts the workers, and waits a moment for the server. Where it doesn't answer yet, or has an older
+    /// schema, the store is open all the same and is of use as soon as that has changed.
+    pub(crate) async fn open(
+        address: &Address,
+        options: Options,
+        metrics: &Metrics,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
+        let counts = Counts::register(registry);
+        let server = primary(address)?;
+        let replica = options.replica.as_ref().map(replica).transpose()?;
+        let migrator =
+            options.migrate_on_start.as_ref().map(|place| primary(of_location(place)?)).transpose()?;
+        let freshness = Arc::<Freshness>::default();
+        let look_every = if replica.is_some() { COMPARE_EVERY } else { LOOK_EVERY };
+
+        let link = Link::new(Arc::clone(&server), Use::Write, LOOK_EVERY, counts.clone()).migrating(migrator);
+        let writable = link.up();
+        let (writes, inbox) = lane(metrics.queue.clone());
+        let (metrics, in_doubt) = (metrics.clone(), counts.clone());
+        let writer =
+            Writer { link, inbox, metrics, counts: in_doubt, look_every: LOOK_EVERY, abandoned: Vec::new() };
+        let mut workers = vec![tokio::spawn(writer.run())];
+
+        let route = Route::Primary(Arc::clone(&freshness));
+        let (reads, primary_up, worker) = start_reader(server, route, look_every, &counts);
+        workers.push(worker);
+        let replica = replica.map(|server| {
+            let recent = Arc::<Recent>::default();
+            let route = Route::Replica(Arc::clone(&freshness), Arc::clone(&recent));
+            let (reads, _, worker) = start_reader(server, route, look_every, &counts);
+            workers.push(worker);
+            let without_primary = options.without_primary();
+            Replica { reads, freshness, recent, without_primary, serves: AtomicBool::new(true) }
+        });
+        wait_for_all(&[writable, primary_up.clone()]).await;
+        let workers = Mutex::new(workers);
+        Ok(Self { shared: Arc::new(Shared { writes, reads, replica, primary_up, counts, workers }) })
+    }
+
+    /// Readers alone. Here the server must answer, and have the schema.
+    pub(crate) async fn open_to_read(
+        address: &Address,
+        metrics: &Metrics,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
+        let counts = Counts::register(registry);
+        let server = primary(address)?;
+        schema::look(&server).await?;
+        // A lane without a worker: changes are not applied.
+        let (writes, _) = lane(metrics.queue.clone());
+        let route = Route::Primary(Arc::default());
+        let (reads, primary_up, worker) = start_reader(server, route, LOOK_EVERY, &counts);
+        wait_for_all(std::slice::from_ref(&primary_up)).await;
+        let workers = Mutex::new(vec![worker]);
+        Ok(Self { shared: Arc::new(Shared { writes, reads, replica: None, primary_up, counts, workers }) })
+    }
+
+    pub(crate) async fn migrate(address: &Address) -> Result<Migrated, OpenError> {
+        schema::migrate(&primary(address)?).await
+    }
+
+    pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
+        match self.read(Read::User(name.clone())).await? {
+            Found::User(record) => Ok(record.and_then(|record| record.birthday)),
+            Found::Page(_) | Found::Pong => Ok(None),
+        }
+    }
+
+    pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
+        match self.read(Read::User(name.clone())).await? {
+            Found::User(record) => Ok(record.map(|record| User {
+                name: name.clone(),
+                email: record.email,
+                birthday: record.birthday,
+            })),
+            Found::Page(_) | Found::Pong => Ok(None),
+        }
+    }
+
+    pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
+        match self.read(Read::Page { after: after.cloned(), limit }).await? {
+            Found::Page(users) => Ok(users),
+            Found::User(_) | Found::Pong => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) async fn commit(&self, change: Change) -> Fate {
+        let Some(replica) = &self.shared.replica else {
+            return self.shared.writes.ask(change, ANSWER_WITHIN).await?;
+        };
+        let name = name_of(&change).clone();
+        let fate = self.shared.writes.ask(change, ANSWER_WITHIN).await;
+        replica.recent.changed(name, Instant::now());
+        fate?
+    }
+
+    /// Both connections must answer, or changes can't be made.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.read(Read::Ping).await.map(drop)
+    }
+
+    /// Finishes the changes that wait, then ends.
+    pub(crate) async fn close(&self) {
+        let workers =
+            std::mem::take(&mut *self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        let closed = async {
+            self.shared.writes.close().await;
+            self.shared.reads.close().await;
+            if let Some(replica) = &self.shared.replica {
+                replica.reads.close().await;
+            }
+        };
+        let _ = timeout(CLOSE_WITHIN, closed).await;
+        for mut worker in workers {
+            if timeout(CLOSE_WITHIN, &mut worker).await.is_err() {
+                worker.abort();
+            }
+        }
+    }
+
+    /// Asks the replica where it will do, otherwise the primary.
+    async fn read(&self, read: Read) -> Result<Found, StoreError> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let shared = &self.shared;
+        let Some(replica) = &shared.replica else {
+            return ask(&shared.reads, read, Age::Bounded, deadline).await;
+        };
+        match replica.fit(&read) {
+            Fit::TooEarly => {}
+            Fit::TooOld => replica.count_fallback(&shared.counts),
+            Fit::Answer => {
+                let soon = deadline.min(Instant::now() + REPLICA_WITHIN);
+                match ask(&replica.reads, read.clone(), Age::Bounded, soon).await {
+                    Ok(found) => {
+                        replica.tell(Serves::Yes);
+                        return Ok(found);
+                    }
+                    Err(_) => replica.count_fallback(&shared.counts),
+                }
+            }
+        }
+        match replica.without_primary {
+            Age::Bounded => ask(&shared.reads, read, Age::Bounded, deadline).await,
+            Age::Any => {
+                if *shared.primary_up.borrow() {
+                    let soon = deadline - REPLICA_WITHIN;
+                    if let Ok(found) = ask(&shared.reads, read.clone(), Age::Bounded, soon).await {
+                        return Ok(found);
+                    }
+                }
+                ask(&replica.reads, read, Age::Any, deadline).await
+            }
+        }
+    }
+}
+
+impl Replica {
+    fn fit(&self, read: &Read) -> Fit {
+        let Some(copied) = self.freshness.copied() else { return Fit::TooOld };
+        let seen = match read {
+            Read::User(name) => self.recent.is_in_copy(name, copied),
+            Read::Page { .. } => self.recent.all_in_copy(copied),
+            // Life is asked of the primary, which takes the changes.
+            Read::Ping => false,
+        };
+        if seen { Fit::Answer } else { Fit::TooEarly }
+    }
+
+    fn count_fallback(&self, counts: &Counts) {
+        counts.fallbacks.inc();
+        self.tell(Serves::No);
+    }
+
+    /// Logs when that has changed.
+    fn tell(&self, serves: Serves) {
+        let serves = serves == Serves::Yes;
+        if self.serves.load(Ordering::Relaxed) != serves
+            && self.serves.swap(serves, Ordering::Relaxed) != serves
+        {
+            if serves {
+                tracing::info!("reads go to the replica again");
+            } else {
+                tracing::warn!("the replica is away or lags behind; reads go to the primary");
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    Yes,
+    No,
+}
+
+impl Options {
+    const fn without_primary(&self) -> Age {
+        if self.stale_reads { Age::Any } else { Age::Bounded }
+    }
+}
+
+async fn ask(
+    lane: &Lane<Asked, Answer>,
+    read: Read,
+    age: Age,
+    deadline: Instant,
+) -> Result<Found, StoreError> {
+    let patience = deadline.saturating_duration_since(Instant::now());
+    match lane.ask(Asked { read, age }, patience).await {
+        Ok(answer) => answer.map_err(StoreError::NotApplied),
+        // Reading changes nothing, whenever it was given up.
+        Err(StoreError::NotApplied(reason) | StoreError::Unknown(reason)) => {
+            Err(StoreError::NotApplied(reason))
+        }
+    }
+}
+
+/// The servers of an address that must take writes.
+fn primary(address: &Address) -> Result<Arc<Server>, OpenError> {
+    match address.target {
+        Target::Any | Target::Writable => Server::new(address).map(Arc::new),
+        Target::Readable => {
+            Err(refuse(address, "target_session_attrs asks for a server that takes no writes"))
+        }
+    }
+}
+
+/// The servers of an address that reads may go to.
+fn replica(location: &Location) -> Result<Arc<Server>, OpenError> {
+    let address = of_location(location)?;
+    match address.target {
+        Target::Any | Target::Readable => {
+            let mut address = address.clone();
+            // Instances that were started together shall not all ask the same one.
+            let first = std::process::id() as usize % address.hosts.len();
+            address.hosts.rotate_left(first);
+            Server::new(&address).map(Arc::new)
+        }
+        Target::Writable => Err(refuse(address, "target_session_attrs asks for a server that is no replica")),
+    }
+}
+
+fn of_location(location: &Location) -> Result<&Address, OpenError> {
+    match location {
+        Location::Postgres(address) => Ok(address),
+        Location::SqliteFile(_) | Location::SqliteMemory | Location::Redis(_) => Err(OpenError::Engine {
+            place: location.to_string(),
+            reason: "with a store in PostgreSQL, its replica and its migrations are in PostgreSQL too".into(),
+        }),
+    }
+}
+
+fn refuse(address: &Address, reason: &str) -> OpenError {
+    OpenError::Engine { place: format!("the PostgreSQL database {address}"), reason: reason.into() }
+}
+
+/// Starts the worker that reads on a route; hands back the callers' end of its lane, and whether it has a
+/// connection.
+fn start_reader(
+    server: Arc<Server>,
+    route: Route,
+    look_every: Duration,
+    counts: &Counts,
+) -> (Lane<Asked, Answer>, watch::Receiver<bool>, JoinHandle<()>) {
+    let (used_for, answered) = match &route {
+        Route::Primary(_) => (Use::Read, counts.primary_reads.clone()),
+        Route::Replica(..) => (Use::Replica, counts.replica_reads.clone()),
+    };
+    let link = Link::new(server, used_for, look_every, counts.clone());
+    let up = link.up();
+    let (reads, inbox) = lane(counts.read_queue.clone());
+    let reader = Reader { link, inbox, route, look_every, answered, metrics: counts.clone() };
+    (reads, up, tokio::spawn(reader.run()))
+}
+
+async fn wait_for_all(links: &[watch::Receiver<bool>]) {
+    let all = async {
+        for up in links {
+            let mut up = up.clone();
+            // An error means that the worker has ended, and there is nothing to wait for.
+            let _ = up.wait_for(|up| *up).await;
+        }
+    };
+    let _ = timeout(FIRST_ANSWER_WITHIN, all).await;
+}

@@ -1,0 +1,196 @@
+//! The primary is killed, replaced, frozen or made read-only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// A primary that answers after its standby has flushed, and that standby.
+fn pair() -> (Postgres, Postgres) {
+    let primary = Postgres::start();
+    let standby = primary.replica("standby");
+    primary.set("synchronous_standby_names", "standby");
+    test_servers::wait_until("the standby is synchronous", || {
+        primary.sql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
+    });
+    (primary, standby)
+}
+
+fn url_of(first: &Postgres, second: &Postgres, database: &str) -> String {
+    let (first, second) = (first.port(), second.port());
+    format!(
+        "postgres://postgres@127.0.0.1:{first},127.0.0.1:{second}/{database}?target_session_attrs=read-write"
+    )
+}
+
+/// What one writer saw: the last number that was done, and the last that was tried.
+struct Written {
+    who: String,
+    done: Option<usize>,
+    tried: usize,
+}
+
+/// Saves one number after the other under a name of its own, until told to stop.
+fn writer(store: &Store, number: usize, stop: &Arc<AtomicBool>) -> JoinHandle<Written> {
+    let (store, stop) = (store.clone(), Arc::clone(stop));
+    tokio::spawn(async move {
+        let mut written = Written { who: format!("w{number}"), done: None, tried: 0 };
+        for number in 0.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            written.tried = number;
+            match save(&store, &written.who, numbered(number)).await {
+                Ok(_) => written.done = Some(number),
+                Err(_) => sleep(Duration::from_millis(5)).await,
+            }
+        }
+        written
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_done_is_lost_when_the_primary_is_killed_and_its_synchronous_standby_promoted() {
+    let rounds = std::env::var("HELLO_TEST_FAILOVERS").ok().map_or(2, |rounds| rounds.parse().unwrap());
+    for _ in 0..rounds {
+        let (mut primary, standby) = pair();
+        let database = migrated(&primary).await;
+        let told = Told::open(&url_of(&primary, &standby, &database), Options::default()).await;
+        let stop = Arc::<AtomicBool>::default();
+        let writers: Vec<_> = (0..16).map(|number| writer(&told.store, number, &stop)).collect();
+        eventually("the load runs", async || told.number("batch_size_count") > 100.0).await;
+
+        primary.kill();
+        standby.promote();
+        let resumed = eventually("changes are made again", async || {
+            save(&told.store, "resumed", numbered(0)).await.is_ok()
+        })
+        .await;
+        assert!(resumed < Duration::from_secs(3), "writes resumed {resumed:?} after the promotion");
+        assert_eq!(told.number("failovers_total"), 1.0);
+
+        stop.store(true, Ordering::Relaxed);
+        let mut done = 0;
+        for writer in writers {
+            let written = writer.await.unwrap();
+            let found = told.store.birthday(&name(&written.who)).await.unwrap();
+            let allowed = written.done.unwrap()..=written.tried;
+            assert!(
+                allowed.clone().any(|number| found == Some(numbered(number))),
+                "{}: {found:?} is none of {allowed:?}",
+                written.who
+            );
+            done += written.done.unwrap();
+        }
+        println!("{done} changes, resumed after {resumed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_database_is_answered_for_in_time_and_is_used_again_when_it_thaws() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    server.freeze();
+    let frozen = Instant::now();
+    let callers: Vec<_> = (0..64)
+        .map(|number| {
+            let store = told.store.clone();
+            tokio::spawn(async move {
+                let (mut refused, mut longest) = (0, Duration::ZERO);
+                while frozen.elapsed() < Duration::from_secs(4) {
+                    let start = Instant::now();
+                    let answered = if number % 2 == 0 {
+                        store.birthday(&name("Anna")).await.is_ok()
+                    } else {
+                        save(&store, &format!("u{number}"), numbered(number)).await.is_ok()
+                    };
+                    longest = longest.max(start.elapsed());
+                    refused += usize::from(!answered);
+                    if answered {
+                        break;
+                    }
+                }
+                (refused, longest)
+            })
+        })
+        .collect();
+    for caller in callers {
+        let (refused, longest) = caller.await.unwrap();
+        assert!(refused > 0, "a frozen database answered");
+        assert!(longest < Duration::from_millis(1500), "an answer took {longest:?}");
+    }
+    assert!(told.store.ping().await.is_err());
+    server.thaw();
+    let back = eventually("reads and changes work again", async || {
+        told.store.birthday(&name("Anna")).await.is_ok()
+            && save(&told.store, "Anna", numbered(2)).await.is_ok()
+    })
+    .await;
+    assert!(back < Duration::from_secs(3), "it took {back:?}");
+    println!("back after {back:?}");
+    eventually("no write is in doubt", async || {
+        let _ = save(&told.store, "Anna", numbered(3)).await;
+        told.number("connections_in_doubt") == 0.0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_froze_and_was_replaced_is_never_read_again() {
+    let (old, new) = pair();
+    let database = migrated(&old).await;
+    let told = Told::open(&url_of(&old, &new, &database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    old.freeze();
+    new.promote();
+    eventually("changes are made again", async || save(&told.store, "Anna", numbered(2)).await.is_ok()).await;
+    new.set("synchronous_standby_names", "");
+    // It thaws, and doesn't know that it was replaced: to it Anna has the first birthday.
+    old.thaw();
+    for number in 2..50 {
+        save(&told.store, "Anna", numbered(number)).await.unwrap();
+        assert_eq!(told.store.birthday(&name("Anna")).await.unwrap(), Some(numbered(number)));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_turned_read_only_is_left_for_the_new_primary() {
+    let (old, new) = pair();
+    let database = migrated(&old).await;
+    let told = Told::open(&url_of(&old, &new, &database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    old.set("synchronous_standby_names", "");
+    old.set("default_transaction_read_only", "on");
+    new.promote();
+    eventually("changes are made again", async || save(&told.store, "Anna", numbered(2)).await.is_ok()).await;
+    assert_eq!(told.store.birthday(&name("Anna")).await.unwrap(), Some(numbered(2)));
+    assert_eq!(new.sql(&database, "SELECT count(*) FROM users"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_whose_connection_is_cut_is_answered_all_the_same() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    let cut = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+    );
+    for _ in 0..5 {
+        let reads: Vec<_> = (0..200)
+            .map(|_| {
+                let store = told.store.clone();
+                tokio::spawn(async move { store.birthday(&name("Anna")).await })
+            })
+            .collect();
+        server.sql("postgres", &cut);
+        for read in reads {
+            assert_eq!(read.await.unwrap().unwrap(), Some(numbered(1)));
+        }
+    }
+}

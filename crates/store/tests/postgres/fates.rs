@@ -1,0 +1,149 @@
+//! What became of a change is told truly, whatever the server does.
+
+use store::Reason;
+
+use super::*;
+
+/// A server whose commits wait for a standby that never comes.
+async fn waiting_for_nobody() -> (Postgres, String) {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    server.set("synchronous_standby_names", "nobody");
+    (server, database)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_wait_for_a_standby_is_never_told_as_done() {
+    let (server, database) = waiting_for_nobody().await;
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    let storm = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let (mut cancelled, mut unknown) = (0_usize, 0_usize);
+    for round in 0..20 {
+        let callers: Vec<_> = (0..10)
+            .map(|number| {
+                let store = told.store.clone();
+                tokio::spawn(async move { save(&store, &format!("u{number}"), numbered(round)).await })
+            })
+            .collect();
+        while callers.iter().any(|caller| !caller.is_finished()) {
+            cancelled += server.sql("postgres", storm).parse::<usize>().unwrap();
+        }
+        for caller in callers {
+            match caller.await.unwrap() {
+                Err(StoreError::Unknown(_)) => unknown += 1,
+                Err(StoreError::NotApplied(_)) => {}
+                // The row was there already, from a round of which nothing was known.
+                Ok(Outcome::Unchanged) => {}
+                Ok(outcome) => panic!("{outcome:?}, and no standby has it"),
+            }
+        }
+    }
+    assert!(cancelled > 0 && unknown > 0, "{cancelled} cancelled, {unknown} unknown");
+    println!("{cancelled} waits cancelled, {unknown} changes unknown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_in_doubt_are_bounded_and_go_on_when_the_standby_is_no_longer_waited_for() {
+    let (server, database) = waiting_for_nobody().await;
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    let waiting =
+        || server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    let mut fates = Vec::new();
+    for number in 0..12 {
+        let start = Instant::now();
+        let fate = save(&told.store, &format!("u{number}"), numbered(number)).await;
+        assert!(start.elapsed() < Duration::from_millis(1500), "an answer took {:?}", start.elapsed());
+        fates.push(fate.unwrap_err());
+        // Reads go on meanwhile.
+        told.store.birthday(&name("Anna")).await.unwrap();
+    }
+    let unknown = fates.iter().filter(|fate| matches!(fate, StoreError::Unknown(_))).count();
+    assert_eq!(unknown, 8, "{fates:?}");
+    assert!(matches!(fates[11], StoreError::NotApplied(_)), "{:?}", fates[11]);
+    assert_eq!(waiting(), "8");
+    assert_eq!(told.number("connections_in_doubt"), 8.0);
+
+    server.set("synchronous_standby_names", "");
+    eventually("changes are made again", async || save(&told.store, "Anna", numbered(1)).await.is_ok()).await;
+    assert_eq!(told.store.birthday(&name("u0")).await.unwrap(), Some(numbered(0)), "it was never cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_entry_fails_for_its_neighbour() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    server.sql(
+        &database,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.name = 'u13') EXECUTE FUNCTION refuse()",
+    );
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    let callers: Vec<_> = (0..100)
+        .map(|number| {
+            let store = told.store.clone();
+            tokio::spawn(async move { save(&store, &format!("u{number}"), numbered(number)).await })
+        })
+        .collect();
+    for (number, caller) in callers.into_iter().enumerate() {
+        match caller.await.unwrap() {
+            Ok(outcome) => assert!(number != 13 && outcome == Outcome::Done, "{number}: {outcome:?}"),
+            Err(StoreError::NotApplied(Reason::Unavailable(_))) => assert_eq!(number, 13),
+            Err(error) => panic!("{number}: {error}"),
+        }
+    }
+    assert!(told.number("batch_size_count") < 100.0, "the changes were not made together");
+    assert_eq!(server.sql(&database, "SELECT count(*) FROM users"), "99");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_holds_keeps_only_its_own_change_from_being_made() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    save(&told.store, "held", numbered(1)).await.unwrap();
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            server.sql(
+                &database,
+                "BEGIN; SELECT 1 FROM users WHERE name = 'held' FOR UPDATE; SELECT pg_sleep(4)",
+            )
+        });
+        test_servers::wait_until("the row is held", || {
+            server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+                == "1"
+        });
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let fates = tokio::join!(
+                    save(&told.store, "a", numbered(2)),
+                    save(&told.store, "held", numbered(2)),
+                    save(&told.store, "z", numbered(2)),
+                );
+                assert!(matches!(fates.0, Ok(Outcome::Done)), "{:?}", fates.0);
+                assert!(matches!(fates.1, Err(StoreError::NotApplied(Reason::TooSlow))), "{:?}", fates.1);
+                assert!(matches!(fates.2, Ok(Outcome::Done)), "{:?}", fates.2);
+            });
+        });
+        holder.join().unwrap();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_that_register_the_same_name_agree_who_was_first() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    let url = server.url(&database);
+    let stores = [Told::open(&url, Options::default()).await, Told::open(&url, Options::default()).await];
+    for round in 0..100 {
+        let register = |number: usize| {
+            let (who, address) = (name(&format!("u{round}")), format!("{number}@example.org"));
+            let email = birthday::Email::parse(&address).unwrap();
+            stores[number].store.commit(Change::Register { name: who, email })
+        };
+        let (one, other) = tokio::join!(register(0), register(1));
+        let mut outcomes = [one.unwrap(), other.unwrap()];
+        outcomes.sort_by_key(|outcome| *outcome != Outcome::Done);
+        assert_eq!(outcomes, [Outcome::Done, Outcome::Conflict], "round {round}");
+    }
+}
