@@ -90,7 +90,8 @@ pub(super) struct ServeSettings {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ListenSettings {
-    /// Address and port to listen on [default: 127.0.0.1:8080, or [::]:$PORT where PORT is set]
+    /// Address and port to listen on; where only PORT is set, that port of every address [default:
+    /// 127.0.0.1:8080]
     #[arg(long, env = "HELLO_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Not a flag: PORT is what platforms that run a container set.
