@@ -37,6 +37,19 @@ pub enum Change {
     Put(User),
 }
 
+impl Change {
+    /// Whom it is about.
+    pub(crate) const fn name(&self) -> &Name {
+        match self {
+            Self::SaveBirthday { name, .. }
+            | Self::Register { name, .. }
+            | Self::ChangeEmail { name, .. }
+            | Self::Erase { name }
+            | Self::Put(User { name, .. }) => name,
+        }
+    }
+}
+
 /// How a change that was tried ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -54,6 +54,8 @@ fn a_technology_is_named_in_one_room_only() {
     let crates = root().join("crates");
     for (technology, room) in [
         ("rusqlite", "store/src/sqlite"),
+        ("tokio_postgres", "store/src/postgres"),
+        ("::redis::", "store/src/redis"),
         ("clap::", "hello-birthday/src/command"),
         ("axum::", "hello-birthday/src/http"),
         ("unicode_normalization", "birthday/src"),

@@ -37,7 +37,6 @@ use freshness::Freshness;
 use link::Link;
 use metrics::{Metrics as Counts, Use};
 use reader::{Age, Answer, Asked, Found, Read, Reader, Route};
-use round::name_of;
 use session::Server;
 use writer::Writer;
 
@@ -184,13 +183,13 @@ impl Postgres {
         let Some(replica) = &self.shared.replica else {
             return self.shared.writes.ask(change, ANSWER_WITHIN).await?;
         };
-        let name = name_of(&change).clone();
+        let name = change.name().clone();
         let fate = self.shared.writes.ask(change, ANSWER_WITHIN).await;
         replica.recent.changed(name, Instant::now());
         fate?
     }
 
-    /// Both connections must answer, or changes can't be made.
+    /// Life is asked of the primary, on the connection for reads.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         self.read(Read::Ping).await.map(drop)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use birthday::{Name, User};
+use birthday::Name;
 
 use crate::Change;
 
@@ -31,16 +31,6 @@ impl Kind {
     }
 }
 
-pub(super) const fn name_of(change: &Change) -> &Name {
-    match change {
-        Change::SaveBirthday { name, .. }
-        | Change::Register { name, .. }
-        | Change::ChangeEmail { name, .. }
-        | Change::Erase { name }
-        | Change::Put(User { name, .. }) => name,
-    }
-}
-
 /// Changes that can be made in any order, by their places in the batch.
 #[derive(Debug, Default)]
 pub(super) struct Round {
@@ -58,13 +48,13 @@ pub(super) fn rounds(changes: &[Change]) -> Vec<Round> {
     let mut latest = HashMap::<&Name, (Kind, usize)>::with_capacity(changes.len());
     for (place, change) in changes.iter().enumerate() {
         let kind = Kind::of(change);
-        match latest.insert(name_of(change), (kind, place)) {
+        match latest.insert(change.name(), (kind, place)) {
             None => {}
             Some((Kind::Save, earlier)) if kind == Kind::Save => round.overtaken.push((earlier, place)),
             Some(earlier) => {
-                latest.insert(name_of(change), earlier);
+                latest.insert(change.name(), earlier);
                 rounds.push(close(std::mem::take(&mut round), &mut latest));
-                latest.insert(name_of(change), (kind, place));
+                latest.insert(change.name(), (kind, place));
             }
         }
     }

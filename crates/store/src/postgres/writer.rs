@@ -12,7 +12,7 @@ use super::Fate;
 use super::failure::{Failure, Meaning};
 use super::link::{Link, RETRY_AFTER};
 use super::metrics::Metrics as PostgresMetrics;
-use super::round::{Kind, Round, name_of, rounds};
+use super::round::{Kind, Round, rounds};
 use super::rows::month_day_of;
 use super::session::{Driver, Session};
 use super::statements::Statement;
@@ -246,7 +246,7 @@ impl<'a> Columns<'a> {
                 Change::Erase { .. } => (None, None),
                 Change::Put(user) => (user.email.as_ref(), user.birthday),
             };
-            columns.names.push(name_of(change).as_str());
+            columns.names.push(change.name().as_str());
             columns.emails.push(email.map(Email::as_str));
             columns.month_days.push(birthday.map(month_day_of));
             columns.years.push(birthday.and_then(Birthday::year));
@@ -285,7 +285,7 @@ fn outcomes(kind: Kind, entries: &[&Change], rows: &[Row]) -> Result<Vec<Option<
         Kind::Erase => Some(Outcome::Absent),
         Kind::Register | Kind::ChangeEmail => None,
     };
-    let outcome = |change: &&Change| found.get(name_of(change).as_str()).copied().unwrap_or(otherwise);
+    let outcome = |change: &&Change| found.get(change.name().as_str()).copied().unwrap_or(otherwise);
     Ok(entries.iter().map(outcome).collect())
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::failure::{Refusal, Silence, accepted};
 use super::layout::{BUCKETS, Bucket};
 use super::link::{Dialer, Link};
-use super::node::{Failure, Node, Order, name_of};
+use super::node::{Failure, Node, Order};
 use super::url::{Address, Topology};
 use crate::metrics::Metrics;
 use crate::{Change, Outcome, Reason, StoreError};
@@ -142,7 +142,7 @@ impl Cluster {
     /// Makes a change, wherever its user is now.
     pub(super) async fn write(&self, change: Change) -> Result<Outcome, StoreError> {
         let deadline = Instant::now() + OPERATION_WITHIN;
-        let bucket = Bucket::of(name_of(&change));
+        let bucket = Bucket::of(change.name());
         let change = Arc::new(change);
         let mut place = self.place(bucket)?;
         let mut redirections = 0;

@@ -16,7 +16,7 @@ use super::url::Address;
 use crate::lane::{Inbox, Lane, lane};
 use crate::metrics::Metrics;
 use crate::{Change, Outcome, Reason, StoreError};
-use birthday::{Birthday, Email, Name, User};
+use birthday::{Birthday, Email, User};
 
 /// How long a batch may take. Whoever waits longer than an operation may take is answered before.
 const BATCH_WITHIN: Duration = Duration::from_secs(1);
@@ -239,19 +239,8 @@ impl Writer {
     }
 }
 
-/// Whom a change is about.
-pub(super) const fn name_of(change: &Change) -> &Name {
-    match change {
-        Change::SaveBirthday { name, .. }
-        | Change::Register { name, .. }
-        | Change::ChangeEmail { name, .. }
-        | Change::Erase { name }
-        | Change::Put(User { name, .. }) => name,
-    }
-}
-
 fn evaluate(script: &str, change: &Change) -> Cmd {
-    let name = name_of(change);
+    let name = change.name();
     let bucket = Bucket::of(name);
     let mut command = cmd("EVALSHA");
     command.arg(script).arg(3).arg(bucket.user_key(name)).arg(bucket.names_key()).arg(bucket.days_key());
