@@ -55,7 +55,7 @@ fn a_technology_is_named_in_one_room_only() {
     for (technology, room) in [
         ("rusqlite", "store/src/sqlite"),
         ("tokio_postgres", "store/src/postgres"),
-        ("::redis::", "store/src/redis"),
+        ("use ::redis", "store/src/redis"),
         ("clap::", "hello-birthday/src/command"),
         ("axum::", "hello-birthday/src/http"),
         ("unicode_normalization", "birthday/src"),
