@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) batch: Histogram,
     /// How many changes wait.
     pub(crate) queue: Gauge<i64, AtomicI64>,
+    /// How many reads wait for a database server.
+    pub(crate) read_queue: Gauge<i64, AtomicI64>,
     /// Whether what is done survives what may happen to a database server.
     durability: Family<[(&'static str, &'static str); 1], Gauge<i64, AtomicI64>>,
 }
@@ -51,6 +53,7 @@ impl Metrics {
             commit: seconds(),
             batch: Histogram::new(SIZES),
             queue: Gauge::default(),
+            read_queue: Gauge::default(),
             durability: Family::default(),
         };
         registry.register_with_unit(
@@ -67,6 +70,11 @@ impl Metrics {
         );
         registry.register("batch_size", "How many changes were made durable together", metrics.batch.clone());
         registry.register("queue_depth", "How many changes wait for the store", metrics.queue.clone());
+        registry.register(
+            "read_queue_depth",
+            "How many reads wait for the store",
+            metrics.read_queue.clone(),
+        );
         registry.register(
             "durability",
             "1 where what is done survives that, 0 where it may not; absent where the server does not tell",

@@ -12,8 +12,6 @@ use prometheus_client::registry::{Registry, Unit};
 pub(super) struct Metrics {
     pub(super) connections: [Gauge<i64, AtomicI64>; Use::NAMES.len()],
     pub(super) connects: [Counter; Use::NAMES.len()],
-    /// How many reads wait.
-    pub(super) read_queue: Gauge<i64, AtomicI64>,
     pub(super) primary_reads: Counter,
     pub(super) replica_reads: Counter,
     pub(super) fallbacks: Counter,
@@ -48,7 +46,6 @@ impl Metrics {
         let metrics = Self {
             connections: Use::NAMES.map(|name| connections.get_or_create_owned(&[("use", name)])),
             connects: Use::NAMES.map(|name| connects.get_or_create_owned(&[("use", name)])),
-            read_queue: Gauge::default(),
             primary_reads: reads.get_or_create_owned(&[("route", "primary")]),
             replica_reads: reads.get_or_create_owned(&[("route", "replica")]),
             fallbacks: Counter::default(),
@@ -58,11 +55,6 @@ impl Metrics {
         };
         registry.register("connections", "Connections to the database by use", connections);
         registry.register("connects", "Connections that were opened, by use", connects);
-        registry.register(
-            "read_queue_depth",
-            "How many reads wait for the store",
-            metrics.read_queue.clone(),
-        );
         registry.register("reads", "Reads by the server that answered", reads);
         let text = "Reads that a replica could not answer and the primary was asked for";
         registry.register("replica_fallbacks", text, metrics.fallbacks.clone());

@@ -111,18 +111,23 @@ impl Postgres {
         let link = Link::new(Arc::clone(&server), Use::Write, LOOK_EVERY, counts.clone()).migrating(migrator);
         let writable = link.up();
         let (writes, inbox) = lane(metrics.queue.clone());
-        let (metrics, in_doubt) = (metrics.clone(), counts.clone());
-        let writer =
-            Writer { link, inbox, metrics, counts: in_doubt, look_every: LOOK_EVERY, abandoned: Vec::new() };
+        let writer = Writer {
+            link,
+            inbox,
+            metrics: metrics.clone(),
+            counts: counts.clone(),
+            look_every: LOOK_EVERY,
+            abandoned: Vec::new(),
+        };
         let mut workers = vec![tokio::spawn(writer.run())];
 
         let route = Route::Primary(Arc::clone(&freshness));
-        let (reads, primary_up, worker) = start_reader(server, route, look_every, &counts);
+        let (reads, primary_up, worker) = start_reader(server, route, look_every, metrics, &counts);
         workers.push(worker);
         let replica = replica.map(|server| {
             let recent = Arc::<Recent>::default();
             let route = Route::Replica(Arc::clone(&freshness), Arc::clone(&recent));
-            let (reads, _, worker) = start_reader(server, route, look_every, &counts);
+            let (reads, _, worker) = start_reader(server, route, look_every, metrics, &counts);
             workers.push(worker);
             let without_primary = options.without_primary();
             Replica { reads, freshness, recent, without_primary, serves: AtomicBool::new(true) }
@@ -144,7 +149,7 @@ impl Postgres {
         // A lane without a worker: changes are not applied.
         let (writes, _) = lane(metrics.queue.clone());
         let route = Route::Primary(Arc::default());
-        let (reads, primary_up, worker) = start_reader(server, route, LOOK_EVERY, &counts);
+        let (reads, primary_up, worker) = start_reader(server, route, LOOK_EVERY, metrics, &counts);
         wait_for_all(std::slice::from_ref(&primary_up)).await;
         let workers = Mutex::new(vec![worker]);
         Ok(Self { shared: Arc::new(Shared { writes, reads, replica: None, primary_up, counts, workers }) })
@@ -354,6 +359,7 @@ fn start_reader(
     server: Arc<Server>,
     route: Route,
     look_every: Duration,
+    metrics: &Metrics,
     counts: &Counts,
 ) -> (Lane<Asked, Answer>, watch::Receiver<bool>, JoinHandle<()>) {
     let (used_for, answered) = match &route {
@@ -362,7 +368,7 @@ fn start_reader(
     };
     let link = Link::new(server, used_for, look_every, counts.clone());
     let up = link.up();
-    let (reads, inbox) = lane(counts.read_queue.clone());
+    let (reads, inbox) = lane(metrics.read_queue.clone());
     let reader = Reader { link, inbox, route, look_every, answered, metrics: counts.clone() };
     (reads, up, tokio::spawn(reader.run()))
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::failure::{Refusal, Silence, accepted};
 use super::layout::{BUCKETS, Bucket};
 use super::link::{Dialer, Link};
-use super::node::{Failure, Node, Order};
+use super::node::{Failure, Node, Order, Question};
 use super::url::{Address, Topology};
 use crate::metrics::Metrics;
 use crate::{Change, Outcome, Reason, StoreError};
@@ -183,16 +183,9 @@ impl Cluster {
         let mut redirections = 0;
         loop {
             let Place { node, asking } = place;
-            let mut commands = Pipeline::with_capacity(2);
-            if asking {
-                commands.add_command(cmd("ASKING"));
-            }
-            commands.add_command(command.clone());
-            let replies = node.reads.read(&commands, deadline).await.map_err(|silence| {
-                self.doubt.notify_one();
-                silence.of_read()
-            })?;
-            let refusal = match accepted(replies.into_iter().next_back(), node.address()) {
+            let question = Question { command: command.clone(), asking, deadline };
+            let reply = node.read(question).await.inspect_err(|_| self.doubt.notify_one())?;
+            let refusal = match accepted(Some(reply), node.address()) {
                 Ok(value) => return Ok(value),
                 Err(refusal) => refusal,
             };

@@ -1,5 +1,5 @@
-//! How are the changes of one server made? In batches: what arrives while one is under way goes out with
-//! the next, and so does one question to the replicas for all of it.
+//! How is one server asked, and how are its changes made? In batches: what arrives while one is under way
+//! goes out with the next, and for changes so does one question to the replicas for all of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,10 +26,22 @@ const REPLICAS_WITHIN: Duration = Duration::from_millis(500);
 /// One server that has data. Reads and writes go over connections of their own: a write may have to wait
 /// for replicas, and Redis answers nothing else on a connection meanwhile.
 pub(super) struct Node {
-    pub(super) reads: Link,
+    pub(super) reads: Arc<Link>,
+    questions: Lane<Question, Reply>,
     writes: Lane<Order, Answer>,
-    worker: Mutex<Option<JoinHandle<()>>>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
 }
+
+/// One command that only reads.
+pub(super) struct Question {
+    pub(super) command: Cmd,
+    /// Whether the server is asked for a slot that it is only about to get.
+    pub(super) asking: bool,
+    pub(super) deadline: Instant,
+}
+
+/// What a server replies to a question, errors among it.
+pub(super) type Reply = Result<Value, Silence>;
 
 /// One change that is to be made.
 pub(super) struct Order {
@@ -70,12 +82,11 @@ impl Node {
             replicas,
             metrics: metrics.clone(),
         };
-        let worker = tokio::spawn(writer.run(inbox));
-        Self {
-            reads: Link::new(address.clone(), Arc::clone(dialer)),
-            writes,
-            worker: Mutex::new(Some(worker)),
-        }
+        let writing = tokio::spawn(writer.run(inbox));
+        let reads = Arc::new(Link::new(address.clone(), Arc::clone(dialer)));
+        let (questions, inbox) = lane(metrics.read_queue.clone());
+        let answering = tokio::spawn(answer(Arc::clone(&reads), inbox));
+        Self { reads, questions, writes, workers: Mutex::new(vec![writing, answering]) }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -95,19 +106,62 @@ impl Node {
         from_redis_value(value).map_err(|_| strange())
     }
 
+    /// Asks one thing, together with whatever others ask at the same time.
+    pub(super) async fn read(&self, question: Question) -> Result<Value, StoreError> {
+        let patience = question.deadline.saturating_duration_since(Instant::now());
+        match self.questions.ask(question, patience).await {
+            Ok(reply) => reply.map_err(Silence::of_read),
+            // Reading changes nothing, whenever it was given up.
+            Err(StoreError::NotApplied(reason) | StoreError::Unknown(reason)) => {
+                Err(StoreError::NotApplied(reason))
+            }
+        }
+    }
+
     /// Hands over a change, and waits no longer than `patience`.
     pub(super) async fn write(&self, order: Order, patience: Duration) -> Result<Answer, StoreError> {
         self.writes.ask(order, patience).await
     }
 
-    /// Lets it finish the changes that wait.
+    /// Lets it finish what waits.
     pub(super) async fn close(&self) {
         self.writes.close().await;
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(worker) = worker {
+        self.questions.close().await;
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
             // A task that panicked said so already.
             let _ = worker.await;
         }
+    }
+}
+
+/// Asks everything that waits in one message, until nobody can ask any more.
+async fn answer(link: Arc<Link>, mut inbox: Inbox<Question, Reply>) {
+    while let Some(mut batch) = inbox.next_batch().await {
+        let questions = std::mem::take(&mut batch.operations);
+        let replies = reply(&link, questions).await;
+        batch.answer(replies);
+    }
+}
+
+async fn reply(link: &Link, questions: Vec<Question>) -> Vec<Reply> {
+    let count = questions.len();
+    let deadline = questions.iter().map(|question| question.deadline).max();
+    let mut commands = Pipeline::with_capacity(count);
+    let mut places = Vec::with_capacity(count);
+    for Question { command, asking, .. } in questions {
+        if asking {
+            commands.add_command(cmd("ASKING"));
+        }
+        commands.add_command(command);
+        places.push(commands.len() - 1);
+    }
+    match link.read(&commands, deadline.unwrap_or_else(Instant::now)).await {
+        Ok(mut replies) => {
+            let own = |place: usize| replies.get_mut(place).map(std::mem::take).unwrap_or_default();
+            places.into_iter().map(own).map(Ok).collect()
+        }
+        Err(silence) => vec![Err(silence); count],
     }
 }
 
