@@ -44,12 +44,11 @@ impl Backend {
     ) -> Result<Self, OpenError> {
         match location {
             Location::SqliteFile(path) => Sqlite::open_file_to_read(path, metrics).map(Self::Sqlite),
-            Location::SqliteMemory | Location::Redis(_) => {
-                Self::open(location, options, metrics, registry).await
-            }
+            Location::SqliteMemory => Self::open(location, options, metrics, registry).await,
             Location::Postgres(address) => {
                 Postgres::open_to_read(address, metrics, registry).await.map(Self::Postgres)
             }
+            Location::Redis(url) => Redis::open_now(url, options.redis_wait, metrics).await.map(Self::Redis),
         }
     }
 

@@ -30,12 +30,22 @@ pub enum Reason {
     /// The store can't be asked; the text is for the operator's log.
     #[error("the store can't be asked: {0}")]
     Unavailable(Arc<str>),
+    /// The store answers, and will have nothing to do with us as we are set; the text is for the operator's
+    /// log.
+    #[error("the store refuses us: {0}")]
+    Refused(Arc<str>),
 }
 
 impl StoreError {
     /// What was the matter.
     #[must_use]
     pub const fn reason(&self) -> &Reason {
+        match self {
+            Self::NotApplied(reason) | Self::Unknown(reason) => reason,
+        }
+    }
+
+    pub(crate) fn into_reason(self) -> Reason {
         match self {
             Self::NotApplied(reason) | Self::Unknown(reason) => reason,
         }
@@ -113,6 +123,14 @@ pub enum OpenError {
     Thread {
         /// Its words.
         source: std::io::Error,
+    },
+    /// A server does not answer, or can't yet.
+    #[error("{place} can't be opened: {reason}")]
+    Away {
+        /// The database.
+        place: String,
+        /// What was the matter.
+        reason: Reason,
     },
     /// The engine refused.
     #[error("{place} can't be opened: {reason}")]

@@ -45,7 +45,7 @@ pub struct Options {
 impl Store {
     /// Opens the store at that place, brings an embedded one's schema up to date, and adds the
     /// store's metrics to the registry. A database server may answer later: until then [`Store::ping`]
-    /// fails.
+    /// fails. One that answers and refuses us is an error.
     ///
     /// # Errors
     /// One sentence for the operator: why it can't be opened.
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Opens the store at that place for reading alone. An embedded one may be served meanwhile, and refuses
-    /// changes made this way.
+    /// changes made this way; a database server must answer now.
     ///
     /// # Errors
     /// One sentence for the operator: why it can't be opened.

@@ -148,6 +148,17 @@ impl Postgres {
         self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
+    /// From now on everybody but the superuser is asked for a password.
+    ///
+    /// # Panics
+    /// Where its file can't be written.
+    #[expect(clippy::expect_used, reason = "a test ends at the first surprise")]
+    pub fn ask_for_passwords(&self) {
+        let rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data(&self.folder).join("pg_hba.conf"), rules).expect("the rules can be written");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// Makes a primary of a replica.
     pub fn promote(&self) {
         self.sql("postgres", "SELECT pg_promote()");

@@ -90,6 +90,12 @@ impl RedisServer {
         self.wait();
     }
 
+    /// The same with more options.
+    pub fn restart_with(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(ToString::to_string));
+        self.restart();
+    }
+
     fn wait(&self) {
         wait_until("redis-server answers", || {
             self.cli(&["PING"]).trim_end().ends_with("PONG") || self.asks_who()

@@ -46,7 +46,11 @@ pub(super) fn run(settings: &ImportSettings) -> Result<(), Failure> {
             let (location, options) = (settings.store.location()?, settings.store.options()?);
             let store =
                 Store::open(&location, options, &mut Registry::default()).await.map_err(Failure::failed)?;
-            let result = take_in(&store, input, today, &progress).await;
+            // A server may be away for who serves; who writes at once needs it now.
+            let result = match store.ping().await {
+                Ok(()) => take_in(&store, input, today, &progress).await,
+                Err(error) => Err(Failure::Failed(format!("{location}: {}", error.reason()))),
+            };
             store.close().await;
             result?
         };

@@ -1,6 +1,5 @@
 //! What can be set about a PostgreSQL server, besides its URL?
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -9,7 +8,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use store::{Address, AddressParts, Location};
 
-use super::settings::{Secret, UsageError, read_secret};
+use super::settings::{Secret, UsageError, read_secret, refuse_without, variable};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct PostgresSettings {
@@ -27,7 +26,7 @@ pub(super) struct PostgresSettings {
     #[arg(long, env = "HELLO_MIGRATE_ON_START", value_parser = BoolishValueParser::new())]
     migrate_on_start: bool,
     /// Not flags: the variables by which many images are told of their database.
-    #[arg(skip = Variables::of_environment())]
+    #[arg(skip = Variables::read(variable))]
     variables: Variables,
 }
 
@@ -48,6 +47,22 @@ impl PostgresSettings {
     /// The place that `POSTGRES_HOST` names, with all that stands beside it.
     pub(super) fn location(&self) -> Result<Option<Location>, UsageError> {
         self.variables.location()
+    }
+
+    /// Refuses what is of no use without `POSTGRES_HOST`. The port is not such a thing: Kubernetes sets it
+    /// wherever a Service is named postgres.
+    pub(super) fn refuse_half(&self) -> Result<(), UsageError> {
+        let Variables { username, password, password_file, database, sslmode, sslrootcert, .. } =
+            &self.variables;
+        let half = [
+            ("POSTGRES_DATABASE", database),
+            ("POSTGRES_USERNAME", username),
+            ("POSTGRES_PASSWORD", password),
+            ("POSTGRES_PASSWORD_FILE", password_file),
+            ("POSTGRES_SSLMODE", sslmode),
+            ("POSTGRES_SSLROOTCERT", sslrootcert),
+        ];
+        refuse_without("POSTGRES_HOST", &half)
     }
 
     /// Where reads may go instead.
@@ -74,16 +89,16 @@ fn read(named: &str, url: &Secret) -> Result<Location, UsageError> {
 }
 
 impl Variables {
-    fn of_environment() -> Self {
+    fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
-            host: env::var_os("POSTGRES_HOST"),
-            port: env::var_os("POSTGRES_PORT"),
-            username: env::var_os("POSTGRES_USERNAME"),
-            password: env::var_os("POSTGRES_PASSWORD"),
-            password_file: env::var_os("POSTGRES_PASSWORD_FILE"),
-            database: env::var_os("POSTGRES_DATABASE"),
-            sslmode: env::var_os("POSTGRES_SSLMODE"),
-            sslrootcert: env::var_os("POSTGRES_SSLROOTCERT"),
+            host: variable("POSTGRES_HOST"),
+            port: variable("POSTGRES_PORT"),
+            username: variable("POSTGRES_USERNAME"),
+            password: variable("POSTGRES_PASSWORD"),
+            password_file: variable("POSTGRES_PASSWORD_FILE"),
+            database: variable("POSTGRES_DATABASE"),
+            sslmode: variable("POSTGRES_SSLMODE"),
+            sslrootcert: variable("POSTGRES_SSLROOTCERT"),
         }
     }
 
@@ -115,9 +130,8 @@ impl Variables {
     }
 }
 
-/// A variable that is set to nothing is not set.
 fn text(name: &str, value: Option<&OsString>) -> Result<Option<String>, UsageError> {
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    let Some(value) = value else { return Ok(None) };
     let text = value.to_str().ok_or_else(|| UsageError::new(format!("{name} is not UTF-8")))?;
     Ok(Some(text.to_owned()))
 }
@@ -145,19 +159,8 @@ impl fmt::Debug for Variables {
 impl PostgresSettings {
     /// Of a command line and an environment that say nothing but this.
     pub(super) fn of(variables: &[(&str, &str)]) -> Self {
-        let find = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
-        };
-        let variables = Variables {
-            host: find("HOST"),
-            port: find("PORT"),
-            username: find("USERNAME"),
-            password: find("PASSWORD"),
-            password_file: find("PASSWORD_FILE"),
-            database: find("DATABASE"),
-            sslmode: find("SSLMODE"),
-            sslrootcert: find("SSLROOTCERT"),
-        };
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        let variables = Variables::read(|name| find(name).map(|(_, value)| value.into()));
         Self { replica: None, stale_reads: false, migration_url: None, migrate_on_start: false, variables }
     }
 }
@@ -177,15 +180,22 @@ mod tests {
         std::fs::write(&file, "p@/%:\n").unwrap();
         let url = |url: &str| Ok(Some(url.parse().unwrap()));
         assert_eq!(located(&[]), Ok(None));
-        assert_eq!(located(&[("HOST", "")]), Ok(None));
-        assert_eq!(located(&[("PORT", "tcp://10.0.0.1:5432")]), Ok(None));
-        assert_eq!(located(&[("HOST", "db")]), url("postgres://db"));
-        let all = [("HOST", "db"), ("PORT", "6432"), ("USERNAME", "us@er"), ("DATABASE", "data")];
-        let secret = [&all[..], &[("PASSWORD", "p@/%:")]].concat();
+        assert_eq!(located(&[("POSTGRES_PORT", "tcp://10.0.0.1:5432")]), Ok(None));
+        assert_eq!(located(&[("POSTGRES_HOST", "db")]), url("postgres://db"));
+        let all = [
+            ("POSTGRES_HOST", "db"),
+            ("POSTGRES_PORT", "6432"),
+            ("POSTGRES_USERNAME", "us@er"),
+            ("POSTGRES_DATABASE", "data"),
+        ];
+        let secret = [&all[..], &[("POSTGRES_PASSWORD", "p@/%:")]].concat();
         assert_eq!(located(&secret), url("postgres://us%40er:p%40%2F%25%3A@db:6432/data"));
-        let secret = [&all[..], &[("PASSWORD_FILE", file.to_str().unwrap())]].concat();
+        let secret = [&all[..], &[("POSTGRES_PASSWORD_FILE", file.to_str().unwrap())]].concat();
         assert_eq!(located(&secret), url("postgres://us%40er:p%40%2F%25%3A@db:6432/data"));
-        assert_eq!(located(&[("HOST", "db"), ("SSLMODE", "disable")]), url("postgres://db?sslmode=disable"));
+        assert_eq!(
+            located(&[("POSTGRES_HOST", "db"), ("POSTGRES_SSLMODE", "disable")]),
+            url("postgres://db?sslmode=disable")
+        );
     }
 
     #[test]
@@ -194,7 +204,7 @@ mod tests {
             assert_eq!(read_port(port).unwrap(), number, "{port}");
         }
         for port in ["0", "x", "65536", "tcp://", "tcp://10.0.0.1", "udp://10.0.0.1:1"] {
-            let refused = located(&[("HOST", "db"), ("PORT", port)]).unwrap_err();
+            let refused = located(&[("POSTGRES_HOST", "db"), ("POSTGRES_PORT", port)]).unwrap_err();
             assert!(refused.contains("Kubernetes"), "{port}: {refused}");
         }
     }
@@ -202,14 +212,20 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_refused_by_name_without_repeating_a_secret() {
         for (variables, word) in [
-            (&[("PASSWORD", "secret"), ("PASSWORD_FILE", "/x")], "POSTGRES_PASSWORD_FILE are both set"),
-            (&[("PASSWORD", "secret"), ("SSLMODE", "prefer")], "sslmode"),
-            (&[("PASSWORD", "secret"), ("PORT", "secret")], "POSTGRES_PORT"),
+            (
+                &[("POSTGRES_PASSWORD", "secret"), ("POSTGRES_PASSWORD_FILE", "/x")],
+                "POSTGRES_PASSWORD_FILE are both set",
+            ),
+            (&[("POSTGRES_PASSWORD", "secret"), ("POSTGRES_SSLMODE", "prefer")], "sslmode"),
+            (&[("POSTGRES_PASSWORD", "secret"), ("POSTGRES_PORT", "secret")], "POSTGRES_PORT"),
         ] {
-            let refused = located(&[&[("HOST", "db")], &variables[..]].concat()).unwrap_err();
+            let refused = located(&[&[("POSTGRES_HOST", "db")], &variables[..]].concat()).unwrap_err();
             assert!(refused.contains(word) && !refused.contains("secret"), "{refused}");
         }
-        let shown = format!("{:?}", PostgresSettings::of(&[("HOST", "db"), ("PASSWORD", "secret")]));
+        let shown = format!(
+            "{:?}",
+            PostgresSettings::of(&[("POSTGRES_HOST", "db"), ("POSTGRES_PASSWORD", "secret")])
+        );
         assert!(!shown.contains("secret"), "{shown}");
     }
 }

@@ -1,6 +1,5 @@
 //! What can be set about a Redis server or cluster, besides its URL?
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use store::Location;
 
-use super::settings::{UsageError, read_secret};
+use super::settings::{UsageError, read_secret, refuse_without, variable};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct RedisSettings {
@@ -16,7 +15,7 @@ pub(super) struct RedisSettings {
     #[arg(long, env = "HELLO_REDIS_WAIT", value_name = "NUMBER", default_value_t = 0)]
     redis_wait: u32,
     /// Not flags: the variables that programs on Redis are usually given.
-    #[arg(skip = Variables::of_environment())]
+    #[arg(skip = Variables::read(variable))]
     variables: Variables,
 }
 
@@ -46,6 +45,12 @@ impl RedisSettings {
         }
     }
 
+    /// Refuses what is of no use without `REDIS_URL`.
+    pub(super) fn refuse_half(&self) -> Result<(), UsageError> {
+        let Variables { url: _, password, password_file } = &self.variables;
+        refuse_without("REDIS_URL", &[("REDIS_PASSWORD", password), ("REDIS_PASSWORD_FILE", password_file)])
+    }
+
     /// The place with the password that is set beside it. One in the URL is more specific, and wins; other
     /// stores have none of this.
     pub(super) fn with_password(&self, location: Location) -> Result<Location, UsageError> {
@@ -56,11 +61,11 @@ impl RedisSettings {
 }
 
 impl Variables {
-    fn of_environment() -> Self {
+    fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         Self {
-            url: env::var_os("REDIS_URL"),
-            password: env::var_os("REDIS_PASSWORD"),
-            password_file: env::var_os("REDIS_PASSWORD_FILE"),
+            url: variable("REDIS_URL"),
+            password: variable("REDIS_PASSWORD"),
+            password_file: variable("REDIS_PASSWORD_FILE"),
         }
     }
 
@@ -84,11 +89,10 @@ impl fmt::Debug for Variables {
 
 #[cfg(test)]
 impl RedisSettings {
-    /// Settings as these variables, less `REDIS_`, would make them.
+    /// Of a command line and an environment that say nothing but this.
     pub(super) fn of(variables: &[(&str, &str)]) -> Self {
-        let of = |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-        let variables =
-            Variables { url: of("URL"), password: of("PASSWORD"), password_file: of("PASSWORD_FILE") };
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        let variables = Variables::read(|name| find(name).map(|(_, value)| value.into()));
         Self { redis_wait: 0, variables }
     }
 }
@@ -99,8 +103,9 @@ mod tests {
 
     #[test]
     fn redis_is_named_by_its_variable() {
-        let located =
-            |url: &str| RedisSettings::of(&[("URL", url)]).location().map_err(|error| error.to_string());
+        let located = |url: &str| {
+            RedisSettings::of(&[("REDIS_URL", url)]).location().map_err(|error| error.to_string())
+        };
         assert_eq!(located("redis://a:1").unwrap().unwrap().to_string(), "Redis at a:1");
         let refused = located("sqlite:x.db").unwrap_err();
         assert!(refused.starts_with("REDIS_URL"), "{refused}");
@@ -118,11 +123,12 @@ mod tests {
         let with =
             |url: &str, variables: &[(&str, &str)]| RedisSettings::of(variables).with_password(place(url));
         let whole = place("redis://:s3%3Acret@h");
-        assert_eq!(with("redis://h", &[("PASSWORD", "s3:cret")]).unwrap(), whole);
-        assert_eq!(with("redis://h", &[("PASSWORD_FILE", file)]).unwrap(), whole);
-        assert_eq!(with("redis://:mine@h", &[("PASSWORD", "x")]).unwrap(), place("redis://:mine@h"));
-        assert_eq!(with("sqlite:x.db", &[("PASSWORD", "x")]).unwrap(), place("sqlite:x.db"));
-        let refused = with("redis://h", &[("PASSWORD", "x"), ("PASSWORD_FILE", file)]).unwrap_err();
+        assert_eq!(with("redis://h", &[("REDIS_PASSWORD", "s3:cret")]).unwrap(), whole);
+        assert_eq!(with("redis://h", &[("REDIS_PASSWORD_FILE", file)]).unwrap(), whole);
+        assert_eq!(with("redis://:mine@h", &[("REDIS_PASSWORD", "x")]).unwrap(), place("redis://:mine@h"));
+        assert_eq!(with("sqlite:x.db", &[("REDIS_PASSWORD", "x")]).unwrap(), place("sqlite:x.db"));
+        let refused =
+            with("redis://h", &[("REDIS_PASSWORD", "x"), ("REDIS_PASSWORD_FILE", file)]).unwrap_err();
         assert!(refused.to_string().contains("REDIS_PASSWORD and REDIS_PASSWORD_FILE"), "{refused}");
     }
 }

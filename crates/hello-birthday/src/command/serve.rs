@@ -58,6 +58,7 @@ async fn answer(
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
     let readiness = Readiness::default();
+    readiness.first_look(store).await;
     let parts = Parts {
         store: store.clone(),
         almanac: Almanac::new(settings.time_zone(), settings.leap_day(), Arc::new(Timestamp::now)),

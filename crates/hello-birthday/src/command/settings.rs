@@ -2,7 +2,7 @@
 //! environment.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use birthday::{LeapDay, Zone, find_zone};
-use clap::builder::{BoolishValueParser, RangedI64ValueParser};
+use clap::builder::{BoolishValueParser, RangedI64ValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use server::{Drain, Limits, Rate};
 use store::{Location, Options};
@@ -21,6 +22,9 @@ use store::{Location, Options};
 use super::postgres_settings::PostgresSettings;
 use super::redis_settings::RedisSettings;
 use crate::log::{Filter, Format};
+
+/// Where the data is if nobody says.
+const DEFAULT_FILE: &str = "hello-birthday.db";
 
 /// A self-hosted birthday service: keep a date by name, count the days until the next birthday.
 #[derive(Debug, Parser)]
@@ -95,12 +99,12 @@ pub(super) struct ListenSettings {
     #[arg(long, env = "HELLO_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Not a flag: PORT is what platforms that run a container set.
-    #[arg(skip = port_of_environment())]
+    #[arg(skip = variable("PORT"))]
     port: Option<OsString>,
 }
 
 #[derive(Args, Clone, Debug)]
-pub(super) struct StoreSettings {
+struct UrlSettings {
     /// Where the data is: sqlite:FILE, sqlite::memory:, postgres://USER@HOST/DATABASE, redis://HOST,
     /// rediss://HOST or redis-cluster://HOST,HOST [default: sqlite:hello-birthday.db]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
@@ -108,6 +112,25 @@ pub(super) struct StoreSettings {
     /// A file that holds the store's URL, for secrets that are mounted
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     store_file: Option<PathBuf>,
+}
+
+/// The same without the variables where there is a flag.
+#[derive(Clone, Debug)]
+struct StoreUrl {
+    settings: UrlSettings,
+    set_by: SetBy,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum SetBy {
+    Flag,
+    Variable,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct StoreSettings {
+    #[command(flatten)]
+    url: StoreUrl,
     /// Keep the data even on a network file system, where it can be lost
     #[arg(long, env = "HELLO_ANY_FILE_SYSTEM", value_parser = BoolishValueParser::new())]
     any_file_system: bool,
@@ -196,8 +219,24 @@ pub(super) struct UsageError(String);
 
 /// Reads the command line and the environment.
 pub(super) fn parse() -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches().map_err(name_the_variable)?;
+    let command = without_empty_variables(Cli::command());
+    let matches = command.try_get_matches().map_err(name_the_variable)?;
     Cli::from_arg_matches(&matches)
+}
+
+/// A variable that is set to nothing is not set: so do templates leave out what they have no value for.
+pub(super) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The same for the variables that clap reads.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+    let read = |argument: Arg| match argument.get_env() {
+        Some(name) if is_empty(name) => argument.env(Resettable::Reset),
+        Some(_) | None => argument,
+    };
+    command.mut_args(read).mut_subcommands(without_empty_variables)
 }
 
 impl Cli {
@@ -278,29 +317,73 @@ impl StoreSettings {
         Ok(Options { any_file_system, replica, stale_reads, migrate_on_start, redis_wait })
     }
 
-    /// The store's place, by the first of: the flag, the variable, `POSTGRES_HOST`, `REDIS_URL`,
+    /// The store's place, by the first of: a flag, `DATABASE_URL` or its file, `POSTGRES_HOST`, `REDIS_URL`,
     /// the default.
     pub(super) fn location(&self) -> Result<Location, UsageError> {
-        let (url, named) = match (&self.store, &self.store_file) {
-            (Some(_), Some(_)) => {
-                return Err(UsageError::new(
-                    "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them",
-                ));
-            }
-            (Some(url), None) => (url.as_str().to_owned(), "DATABASE_URL or --store"),
-            (None, Some(file)) => (read_secret("DATABASE_URL_FILE", file)?, "DATABASE_URL_FILE"),
-            (None, None) => match (self.postgres.location()?, self.redis.location()?) {
-                (Some(location), _) | (None, Some(location)) => return Ok(location),
-                (None, None) => ("sqlite:hello-birthday.db".to_owned(), "the default"),
-            },
-        };
-        let location = url.parse().map_err(|error| UsageError::new(format!("{named}: {error}")))?;
-        self.redis.with_password(location)
+        if let Some(location) = self.url.location()? {
+            return self.redis.with_password(location);
+        }
+        if let Some(location) = self.postgres.location()? {
+            return Ok(location);
+        }
+        if let Some(location) = self.redis.location()? {
+            return Ok(location);
+        }
+        // Whoever sets half of a server doesn't mean the embedded store, which would be empty.
+        self.postgres.refuse_half()?;
+        self.redis.refuse_half()?;
+        Ok(Location::SqliteFile(DEFAULT_FILE.into()))
     }
 
     /// Where the schema is changed.
     pub(super) fn migration(&self) -> Result<Location, UsageError> {
         self.postgres.migration(self.location()?)
+    }
+}
+
+impl FromArgMatches for StoreUrl {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let UrlSettings { store, store_file } = UrlSettings::from_arg_matches(matches)?;
+        let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let (url, file) = (is_flag("store"), is_flag("store_file"));
+        if !url && !file {
+            return Ok(Self { settings: UrlSettings { store, store_file }, set_by: SetBy::Variable });
+        }
+        let (store, store_file) = (store.filter(|_| url), store_file.filter(|_| file));
+        Ok(Self { settings: UrlSettings { store, store_file }, set_by: SetBy::Flag })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for StoreUrl {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        UrlSettings::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        UrlSettings::augment_args_for_update(command)
+    }
+}
+
+impl StoreUrl {
+    fn location(&self) -> Result<Option<Location>, UsageError> {
+        let (url, file) = match self.set_by {
+            SetBy::Flag => ("--store", "--store-file"),
+            SetBy::Variable => ("DATABASE_URL", "DATABASE_URL_FILE"),
+        };
+        let (text, named) = match (&self.settings.store, &self.settings.store_file) {
+            (None, None) => return Ok(None),
+            (Some(text), None) => (text.as_str().to_owned(), url),
+            (None, Some(path)) => (read_secret(file, path)?, file),
+            (Some(_), Some(_)) => {
+                return Err(UsageError(format!("{url} and {file} are both set; set one of them")));
+            }
+        };
+        text.parse().map(Some).map_err(|error| UsageError(format!("{named}: {error}")))
     }
 }
 
@@ -338,8 +421,12 @@ pub(super) fn read_secret(variable: &str, file: &Path) -> Result<String, UsageEr
     Ok(fs::read_to_string(file).map_err(refuse)?.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn port_of_environment() -> Option<OsString> {
-    env::var_os("PORT")
+/// Refuses the first of these variables that is set, for want of another.
+pub(super) fn refuse_without(missing: &str, half: &[(&str, &Option<OsString>)]) -> Result<(), UsageError> {
+    let Some((name, _)) = half.iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
+    Err(UsageError(format!(
+        "{name} is set and {missing} is not; set that too, or name the store in DATABASE_URL"
+    )))
 }
 
 fn from_one() -> RangedI64ValueParser<u32> {
@@ -359,7 +446,7 @@ fn name_the_variable(mut error: clap::Error) -> clap::Error {
         env::args().any(|given| given.trim_start_matches("--").split('=').next() == Some(&name));
     let command = Cli::command();
     let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&name));
-    if let Some(variable) = argument.and_then(clap::Arg::get_env)
+    if let Some(variable) = argument.and_then(Arg::get_env)
         && !on_command_line
     {
         let named = format!("{flag} (from the variable {})", variable.display());
@@ -380,16 +467,23 @@ mod tests {
     #[test]
     fn a_url_wins_over_parts_and_parts_over_the_default() {
         let located = |url: Option<&str>, variables: &[(&str, &str)]| {
-            let store = url.map(|url| Secret(url.to_owned()));
+            let settings = UrlSettings { store: url.map(|url| Secret(url.to_owned())), store_file: None };
+            let url = StoreUrl { settings, set_by: SetBy::Variable };
             let (postgres, redis) = (PostgresSettings::of(variables), RedisSettings::of(variables));
-            StoreSettings { store, store_file: None, any_file_system: false, postgres, redis }.location()
+            StoreSettings { url, any_file_system: false, postgres, redis }.location()
         };
         let place = |url: &str| url.parse::<Location>().unwrap();
-        assert_eq!(located(Some("sqlite:x.db"), &[("HOST", "db")]).unwrap(), place("sqlite:x.db"));
-        assert_eq!(located(None, &[("HOST", "db")]).unwrap(), place("postgres://db"));
-        assert_eq!(located(None, &[("HOST", "db"), ("URL", "redis://r")]).unwrap(), place("postgres://db"));
-        assert_eq!(located(None, &[("URL", "redis://r")]).unwrap(), place("redis://r"));
-        assert_eq!(located(Some("sqlite:x.db"), &[("URL", "redis://r")]).unwrap(), place("sqlite:x.db"));
+        assert_eq!(located(Some("sqlite:x.db"), &[("POSTGRES_HOST", "db")]).unwrap(), place("sqlite:x.db"));
+        assert_eq!(located(None, &[("POSTGRES_HOST", "db")]).unwrap(), place("postgres://db"));
+        assert_eq!(
+            located(None, &[("POSTGRES_HOST", "db"), ("REDIS_URL", "redis://r")]).unwrap(),
+            place("postgres://db")
+        );
+        assert_eq!(located(None, &[("REDIS_URL", "redis://r")]).unwrap(), place("redis://r"));
+        assert_eq!(
+            located(Some("sqlite:x.db"), &[("REDIS_URL", "redis://r")]).unwrap(),
+            place("sqlite:x.db")
+        );
         assert_eq!(located(None, &[]).unwrap(), place("sqlite:hello-birthday.db"));
         let refused = located(Some("postgres://u:secret@h?x=secret"), &[]).unwrap_err().to_string();
         assert!(refused.contains("'x'") && !refused.contains("secret"), "{refused}");

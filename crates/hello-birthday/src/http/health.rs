@@ -40,6 +40,13 @@ impl Readiness {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Looks at the store before anybody asks: one that has never answered needs no second look.
+    pub async fn first_look(&self, store: &Store) {
+        if store.ping().await.is_err() {
+            self.0.failed_looks.store(FAILED_LOOKS, Ordering::Relaxed);
+        }
+    }
+
     /// Looks at the store once a second, until it is dropped.
     pub async fn watch(&self, store: &Store) -> Infallible {
         loop {

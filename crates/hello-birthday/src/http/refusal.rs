@@ -152,7 +152,7 @@ impl Refusal {
             Reason::Overloaded => "the service is overloaded",
             Reason::TooSlow => "the store is too slow",
             Reason::Full => "the store is full",
-            Reason::Unavailable(_) => "the store does not answer",
+            Reason::Unavailable(_) | Reason::Refused(_) => "the store does not answer",
         };
         let detail = format!("{what}; {then}");
         Self { outcome, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }.with_retry()

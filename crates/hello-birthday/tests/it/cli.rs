@@ -1,7 +1,8 @@
 //! The command line: what each command answers, and how wrong settings are told.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -43,7 +44,7 @@ fn output_that_nobody_takes_is_a_failure_with_one_sentence() {
     let store = format!("sqlite:{}", path.display());
     for arguments in [&["completions", "bash"][..], &["migrate", "--store", &store]] {
         // The shell sends what is printed to a device that is always full.
-        let mut full = std::process::Command::new("sh");
+        let mut full = Command::new("sh");
         full.args(["-c", r#"exec "$0" "$@" > /dev/full"#, env!("CARGO_BIN_EXE_hello-birthday")]);
         let ended = run(full.args(arguments));
         assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -92,21 +93,136 @@ fn a_wrong_variable_is_named_and_ends_with_code_2() {
     }
 }
 
+/// Which of these places the program took, said by the one file that was made.
+fn taken(command: &mut Command, places: &[&Path]) -> Vec<bool> {
+    let ended = run(command);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    places.iter().map(|place| place.exists()).collect()
+}
+
 #[test]
-fn the_store_is_set_once() {
+fn a_flag_wins_over_the_variables_and_a_url_over_the_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let url = |name: &str| format!("sqlite:{}", path(name).display());
+    fs::write(path("url"), url("of-file")).unwrap();
+    fs::write(path("other-url"), url("of-other-file")).unwrap();
+    let (file, other_file) = (path("url"), path("other-url"));
+    let migrate = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = program(&["migrate"]);
+        command.args(arguments).envs(variables.iter().copied());
+        command
+    };
+    let (file, other_file) = (file.to_str().unwrap(), other_file.to_str().unwrap());
+    let by_variable = url("of-variable");
+    for (name, arguments, variables) in [
+        ("a", &["--store", &url("a")][..], &[("DATABASE_URL_FILE", "/no/such/file")][..]),
+        ("b", &["--store", &url("b")], &[("DATABASE_URL", &by_variable), ("DATABASE_URL_FILE", file)]),
+        ("of-other-file", &["--store-file", other_file], &[("DATABASE_URL", &by_variable)]),
+        ("c", &["--store", &url("c")], &[("POSTGRES_HOST", "127.0.0.1"), ("REDIS_URL", "redis://127.0.0.1")]),
+        ("of-file", &[], &[("DATABASE_URL_FILE", file), ("POSTGRES_HOST", "127.0.0.1")]),
+    ] {
+        let (place, variable) = (path(name), path("of-variable"));
+        assert_eq!(taken(&mut migrate(arguments, variables), &[&place, &variable]), [true, false], "{name}");
+    }
+    // Nobody listens on port 1.
+    let host = [("POSTGRES_HOST", "127.0.0.1"), ("POSTGRES_PORT", "1"), ("REDIS_URL", "redis://127.0.0.1:1")];
+    for (variables, named) in
+        [(&host[..], "PostgreSQL database 127.0.0.1:1"), (&host[2..], "Redis at 127.0.0.1:1")]
+    {
+        let ended = run(&mut migrate(&[], variables));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.sentence().contains(named), "{ended:?}");
+    }
+}
+
+#[test]
+fn two_stores_named_by_the_same_means_are_refused() {
     let (folder, path) = folder();
     let file = folder.path().join("url");
-    fs::write(&file, format!("sqlite:{}\n", path.display())).unwrap();
-    let both = run(program(&["migrate"])
-        .env("DATABASE_URL", format!("sqlite:{}", path.display()))
-        .env("DATABASE_URL_FILE", &file));
-    assert_eq!(both.code, Some(2), "{both:?}");
-    assert_eq!(both.sentence(), "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them");
+    let url = format!("sqlite:{}", path.display());
+    fs::write(&file, &url).unwrap();
+    let variables = run(program(&["migrate"]).env("DATABASE_URL", &url).env("DATABASE_URL_FILE", &file));
+    let flags = ended(&["migrate", "--store", &url, "--store-file", file.to_str().unwrap()]);
+    for (ended, sentence) in [
+        (variables, "DATABASE_URL and DATABASE_URL_FILE are both set; set one of them"),
+        (flags, "--store and --store-file are both set; set one of them"),
+    ] {
+        assert_eq!((ended.code, ended.sentence()), (Some(2), sentence), "{ended:?}");
+    }
     assert!(!path.exists());
+}
 
-    let one = run(program(&["migrate"]).env("DATABASE_URL_FILE", &file));
-    assert_eq!(one.code, Some(0), "{one:?}");
-    assert!(path.exists());
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(&["serve"]);
+    command.current_dir(folder.path()).env("PORT", "0");
+    for variable in [
+        "DATABASE_URL",
+        "DATABASE_URL_FILE",
+        "DATABASE_REPLICA_URL",
+        "MIGRATION_DATABASE_URL",
+        "POSTGRES_HOST",
+        "POSTGRES_DATABASE",
+        "POSTGRES_PASSWORD",
+        "POSTGRES_PASSWORD_FILE",
+        "REDIS_URL",
+        "REDIS_PASSWORD",
+        "REDIS_PASSWORD_FILE",
+        "HELLO_LISTEN",
+        "HELLO_STALE_READS",
+        "HELLO_REDIS_WAIT",
+        "HELLO_TIME_ZONE",
+        "HELLO_LEAP_DAY",
+        "HELLO_DRAIN_DELAY",
+        "HELLO_METRICS_LISTEN",
+        "HELLO_RATE_LIMIT",
+        "RUST_LOG",
+    ] {
+        command.env(variable, "");
+    }
+    let mut service = Program::start(&mut command);
+    assert!(service.client().address.ip().is_unspecified());
+    assert!(folder.path().join("hello-birthday.db").exists());
+    let mut without_port = program(&["healthcheck"]);
+    let asked = run(without_port.env("PORT", "").env("HELLO_LISTEN", service.client().address.to_string()));
+    assert_eq!(asked.code, Some(0), "{asked:?}");
+}
+
+#[test]
+fn half_a_database_server_is_not_taken_for_the_embedded_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrate = |variable: &str| {
+        let mut command = program(&["migrate"]);
+        command.current_dir(folder.path()).env(variable, "s3cret");
+        command
+    };
+    let database = folder.path().join("hello-birthday.db");
+    for (variable, missing) in [
+        ("POSTGRES_DATABASE", "POSTGRES_HOST"),
+        ("POSTGRES_USERNAME", "POSTGRES_HOST"),
+        ("POSTGRES_PASSWORD", "POSTGRES_HOST"),
+        ("POSTGRES_PASSWORD_FILE", "POSTGRES_HOST"),
+        ("POSTGRES_SSLMODE", "POSTGRES_HOST"),
+        ("POSTGRES_SSLROOTCERT", "POSTGRES_HOST"),
+        ("REDIS_PASSWORD", "REDIS_URL"),
+        ("REDIS_PASSWORD_FILE", "REDIS_URL"),
+    ] {
+        let refused = run(&mut migrate(variable));
+        assert_eq!(refused.code, Some(2), "{variable}: {refused:?}");
+        let sentence = refused.sentence();
+        assert!(sentence.starts_with(&format!("{variable} is set and {missing} is not")), "{sentence}");
+        assert!(!refused.stderr.contains("s3cret"), "{refused:?}");
+        assert!(!database.exists(), "{variable}");
+        // Where a store is named, what else is set is nobody's concern.
+        let named = run(migrate(variable).args(["--store", "sqlite::memory:"]));
+        assert_eq!(named.code, Some(0), "{variable}: {named:?}");
+    }
+    // Kubernetes sets it for a Service named postgres.
+    let accident =
+        run(program(&["migrate"]).current_dir(folder.path()).env("POSTGRES_PORT", "tcp://10.0.0.1:5432"));
+    assert_eq!(accident.code, Some(0), "{accident:?}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod lists;
 mod raw;
 mod limits;
 mod cli;
+mod stores;
 mod exchange;
 mod durability;
 mod privacy;

@@ -37,10 +37,7 @@ impl Failure {
 
     /// The reason in its own words, for a sentence that says already what failed.
     pub(super) fn why(&self) -> String {
-        match &self.reason {
-            Reason::Unavailable(why) => why.to_string(),
-            reason @ (Reason::Overloaded | Reason::TooSlow | Reason::Full) => reason.to_string(),
-        }
+        words(&self.reason)
     }
 
     /// The fate of a change whose statement ended so.
@@ -74,6 +71,8 @@ impl From<Error> for Failure {
             "57014" => (Meaning::InDoubt, Reason::TooSlow),
             "40001" | "40P01" => (Meaning::Again, why),
             "53100" => (Meaning::Exhausted, Reason::Full),
+            // The role or its password, or the database: what another session would be told as well.
+            "28000" | "28P01" | "3D000" => (Meaning::Elsewhere, Reason::Refused(describe(&error).into())),
             // No such table or column, or no right to it: the schema is looked at anew.
             "42P01" | "42703" | "3F000" | "42501" => (Meaning::Elsewhere, why),
             // A prepared statement that another session has, or nobody any more.
@@ -93,6 +92,14 @@ fn without_sessions() -> Reason {
         "a prepared statement was not found again; if a pooler gives every transaction another session, write pool_mode=transaction in the URL"
             .into(),
     )
+}
+
+/// A reason without what is said of it in general.
+pub(super) fn words(reason: &Reason) -> String {
+    match reason {
+        Reason::Unavailable(why) | Reason::Refused(why) => why.to_string(),
+        Reason::Overloaded | Reason::TooSlow | Reason::Full => reason.to_string(),
+    }
 }
 
 /// Words for the operator's log. What a server says of a value may repeat it, so that is left out.

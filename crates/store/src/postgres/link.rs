@@ -10,11 +10,23 @@ use super::failure::{Failure, Meaning};
 use super::metrics::{Metrics, Use};
 use super::schema;
 use super::session::{Look, Role, Server, Session};
+use crate::Reason;
 
 /// How long a server may take to say what it is.
 const LOOK_WITHIN: Duration = Duration::from_millis(500);
 /// After a failed attempt to connect, the next one follows so much later.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Whether there is a way to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Not now.
+    Closed,
+    /// There is a session.
+    Open,
+    /// All servers refused us, when they were asked last; these are their words.
+    Refused(String),
+}
 
 /// A place for one session. It is empty while there is none.
 pub(super) struct Link {
@@ -23,7 +35,7 @@ pub(super) struct Link {
     look_every: Duration,
     metrics: Metrics,
     session: Option<Session>,
-    up: watch::Sender<bool>,
+    way: watch::Sender<Way>,
     /// The trouble that was logged last: the same one is not logged again.
     told: Option<String>,
     /// Who may make the schema, where this is to do it.
@@ -32,8 +44,8 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(server: Arc<Server>, used_for: Use, look_every: Duration, metrics: Metrics) -> Self {
-        let (session, up, told, migrator) = (None, watch::Sender::new(false), None, None);
-        Self { server, used_for, look_every, metrics, session, up, told, migrator }
+        let (session, way, told, migrator) = (None, watch::Sender::new(Way::Closed), None, None);
+        Self { server, used_for, look_every, metrics, session, way, told, migrator }
     }
 
     /// Brings the schema up to date where it is older than needed.
@@ -42,8 +54,8 @@ impl Link {
     }
 
     /// Tells whether there is a session, to whoever looks.
-    pub(super) fn up(&self) -> watch::Receiver<bool> {
-        self.up.subscribe()
+    pub(super) fn way(&self) -> watch::Receiver<Way> {
+        self.way.subscribe()
     }
 
     const fn role(&self) -> Role {
@@ -60,6 +72,7 @@ impl Link {
             match self.open().await {
                 Ok(session) => self.opened(session),
                 Err(failure) => {
+                    self.way.send_replace(Way::after(&failure));
                     self.tell(&failure);
                     return Err(failure);
                 }
@@ -101,7 +114,7 @@ impl Link {
     fn opened(&mut self, session: Session) {
         self.metrics.connections[self.used_for as usize].inc();
         self.metrics.connects[self.used_for as usize].inc();
-        self.up.send_replace(true);
+        self.way.send_replace(Way::Open);
         self.saw(session.seen.timeline);
         self.session = Some(session);
         if self.told.take().is_some() {
@@ -129,7 +142,7 @@ impl Link {
         let session = self.session.take();
         if session.is_some() {
             self.metrics.connections[self.used_for as usize].dec();
-            self.up.send_replace(false);
+            self.way.send_replace(Way::Closed);
         }
         session
     }
@@ -189,6 +202,15 @@ impl Link {
                 tracing::warn!(%error, "the schema can't be brought up to date; it is tried again");
                 self.migrator = Some(migrator);
             }
+        }
+    }
+}
+
+impl Way {
+    fn after(failure: &Failure) -> Self {
+        match &failure.reason {
+            Reason::Refused(_) => Self::Refused(failure.why()),
+            Reason::Unavailable(_) | Reason::Overloaded | Reason::TooSlow | Reason::Full => Self::Closed,
         }
     }
 }

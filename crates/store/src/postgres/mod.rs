@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use birthday::{Birthday, Name, User};
+use futures_util::future::try_join_all;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -31,10 +32,10 @@ pub use address::{Address, AddressParts, InvalidAddress};
 use crate::lane::{Lane, lane};
 use crate::metrics::Metrics;
 use crate::recent::Recent;
-use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
+use crate::{Change, Location, Migrated, OpenError, Options, Outcome, Reason, StoreError};
 use address::Target;
 use freshness::Freshness;
-use link::Link;
+use link::{Link, Way};
 use metrics::{Metrics as Counts, Use};
 use reader::{Age, Answer, Asked, Found, Read, Reader, Route};
 use session::Server;
@@ -66,8 +67,9 @@ struct Shared {
     writes: Lane<Change, Fate>,
     reads: Lane<Asked, Answer>,
     replica: Option<Replica>,
-    /// Whether there is a connection to read on at the primary.
-    primary_up: watch::Receiver<bool>,
+    /// To the primary, for changes and for reads.
+    to_write: watch::Receiver<Way>,
+    to_read: watch::Receiver<Way>,
     counts: Counts,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -93,7 +95,8 @@ enum Fit {
 
 impl Postgres {
     /// Starts the workers, and waits a moment for the server. Where it doesn't answer yet, or has an older
-    /// schema, the store is open all the same and is of use as soon as that has changed.
+    /// schema, the store is open all the same and is of use as soon as that has changed. One that answers
+    /// and refuses us is not waited for: as we are set, it will refuse us for ever.
     pub(crate) async fn open(
         address: &Address,
         options: Options,
@@ -109,7 +112,7 @@ impl Postgres {
         let look_every = if replica.is_some() { COMPARE_EVERY } else { LOOK_EVERY };
 
         let link = Link::new(Arc::clone(&server), Use::Write, LOOK_EVERY, counts.clone()).migrating(migrator);
-        let writable = link.up();
+        let to_write = link.way();
         let (writes, inbox) = lane(metrics.queue.clone());
         let writer = Writer {
             link,
@@ -122,7 +125,7 @@ impl Postgres {
         let mut workers = vec![tokio::spawn(writer.run())];
 
         let route = Route::Primary(Arc::clone(&freshness));
-        let (reads, primary_up, worker) = start_reader(server, route, look_every, metrics, &counts);
+        let (reads, to_read, worker) = start_reader(server, route, look_every, metrics, &counts);
         workers.push(worker);
         let replica = replica.map(|server| {
             let recent = Arc::<Recent>::default();
@@ -132,9 +135,17 @@ impl Postgres {
             let without_primary = options.without_primary();
             Replica { reads, freshness, recent, without_primary, serves: AtomicBool::new(true) }
         });
-        wait_for_all(&[writable, primary_up.clone()]).await;
+        let first = first_answer([to_write.clone(), to_read.clone()]).await;
         let workers = Mutex::new(workers);
-        Ok(Self { shared: Arc::new(Shared { writes, reads, replica, primary_up, counts, workers }) })
+        let shared = Shared { writes, reads, replica, to_write, to_read, counts, workers };
+        let store = Self { shared: Arc::new(shared) };
+        match first {
+            Ok(()) => Ok(store),
+            Err(why) => {
+                store.close().await;
+                Err(refuse(address, &why))
+            }
+        }
     }
 
     /// Readers alone. Here the server must answer, and have the schema.
@@ -149,10 +160,12 @@ impl Postgres {
         // A lane without a worker: changes are not applied.
         let (writes, _) = lane(metrics.queue.clone());
         let route = Route::Primary(Arc::default());
-        let (reads, primary_up, worker) = start_reader(server, route, LOOK_EVERY, metrics, &counts);
-        wait_for_all(std::slice::from_ref(&primary_up)).await;
+        let (_, to_write) = watch::channel(Way::Closed);
+        let (reads, to_read, worker) = start_reader(server, route, LOOK_EVERY, metrics, &counts);
+        first_answer([to_read.clone()]).await.map_err(|why| refuse(address, &why))?;
         let workers = Mutex::new(vec![worker]);
-        Ok(Self { shared: Arc::new(Shared { writes, reads, replica: None, primary_up, counts, workers }) })
+        let shared = Shared { writes, reads, replica: None, to_write, to_read, counts, workers };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     pub(crate) async fn migrate(address: &Address) -> Result<Migrated, OpenError> {
@@ -194,9 +207,17 @@ impl Postgres {
         fate?
     }
 
-    /// Life is asked of the primary, on the connection for reads.
+    /// Life is asked of the primary, on the connection for reads. There must be one for changes, too: who
+    /// refuses every change is not sent any, unless old answers are asked for rather than none.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.read(Read::Ping).await.map(drop)
+        self.read(Read::Ping).await?;
+        let without_primary =
+            self.shared.replica.as_ref().map_or(Age::Bounded, |replica| replica.without_primary);
+        match without_primary {
+            Age::Any => Ok(()),
+            Age::Bounded if *self.shared.to_write.borrow() == Way::Open => Ok(()),
+            Age::Bounded => Err(StoreError::NotApplied(Reason::Unavailable("it takes no changes".into()))),
+        }
     }
 
     /// Finishes the changes that wait, then ends.
@@ -242,7 +263,7 @@ impl Postgres {
         match replica.without_primary {
             Age::Bounded => ask(&shared.reads, read, Age::Bounded, deadline).await,
             Age::Any => {
-                if *shared.primary_up.borrow() {
+                if *shared.to_read.borrow() == Way::Open {
                     let soon = deadline - REPLICA_WITHIN;
                     if let Ok(found) = ask(&shared.reads, read.clone(), Age::Bounded, soon).await {
                         return Ok(found);
@@ -361,25 +382,29 @@ fn start_reader(
     look_every: Duration,
     metrics: &Metrics,
     counts: &Counts,
-) -> (Lane<Asked, Answer>, watch::Receiver<bool>, JoinHandle<()>) {
+) -> (Lane<Asked, Answer>, watch::Receiver<Way>, JoinHandle<()>) {
     let (used_for, answered) = match &route {
         Route::Primary(_) => (Use::Read, counts.primary_reads.clone()),
         Route::Replica(..) => (Use::Replica, counts.replica_reads.clone()),
     };
     let link = Link::new(server, used_for, look_every, counts.clone());
-    let up = link.up();
+    let way = link.way();
     let (reads, inbox) = lane(metrics.read_queue.clone());
     let reader = Reader { link, inbox, route, look_every, answered, metrics: counts.clone() };
-    (reads, up, tokio::spawn(reader.run()))
+    (reads, way, tokio::spawn(reader.run()))
 }
 
-async fn wait_for_all(links: &[watch::Receiver<bool>]) {
-    let all = async {
-        for up in links {
-            let mut up = up.clone();
-            // An error means that the worker has ended, and there is nothing to wait for.
-            let _ = up.wait_for(|up| *up).await;
+/// Waits a moment until every way is open. The error is in the words of a server that refuses us.
+async fn first_answer<const WAYS: usize>(ways: [watch::Receiver<Way>; WAYS]) -> Result<(), String> {
+    let opened = ways.map(|mut way| async move {
+        // An error means that the worker has ended, and there is nothing to wait for.
+        match way.wait_for(|way| *way != Way::Closed).await.as_deref() {
+            Ok(Way::Refused(why)) => Err(why.clone()),
+            Ok(Way::Open | Way::Closed) | Err(_) => Ok(()),
         }
-    };
-    let _ = timeout(FIRST_ANSWER_WITHIN, all).await;
+    });
+    match timeout(FIRST_ANSWER_WITHIN, try_join_all(opened)).await {
+        Ok(Err(why)) => Err(why),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }

@@ -13,10 +13,10 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, Socke
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, Host, Place, Pooling, Tls};
-use super::failure::{Failure, Meaning, describe};
+use super::failure::{Failure, Meaning, describe, words};
 use super::statements::Statement;
 use super::tls;
-use crate::OpenError;
+use crate::{OpenError, Reason};
 
 /// On the server's side no statement runs longer, in case nobody waits for it any more. Ours are given
 /// up before.
@@ -100,45 +100,54 @@ impl Server {
         before != 0 && before < timeline
     }
 
-    /// Asks all hosts at once, and takes the first that fits the role.
+    /// Asks all hosts at once, and takes the first that fits the role. Only if every one of them refuses us,
+    /// the failure says so: one that is away may have another opinion.
     pub(super) async fn open(self: &Arc<Self>, role: Role) -> Result<Session, Failure> {
         let mut attempts = JoinSet::new();
         for host in &self.address.hosts {
             let (server, host) = (Arc::clone(self), host.clone());
             attempts.spawn(async move {
                 let attempt = timeout(server.address.connect_within, server.open_host(&host, role)).await;
-                let attempt = attempt.unwrap_or_else(|_| Err("it does not answer".into()));
-                attempt.map_err(|why| format!("{host}: {why}"))
+                let attempt =
+                    attempt.unwrap_or_else(|_| Err(Reason::Unavailable("it does not answer".into())));
+                attempt.map_err(|reason| (host, reason))
             });
         }
-        let mut reasons = Vec::new();
+        let (mut reasons, mut all_refuse) = (Vec::new(), true);
         while let Some(attempt) = attempts.join_next().await {
             match attempt {
                 Ok(Ok(session)) => return Ok(session),
-                Ok(Err(why)) => reasons.push(why),
-                Err(error) => reasons.push(error.to_string()),
+                Ok(Err((host, reason))) => {
+                    all_refuse &= matches!(reason, Reason::Refused(_));
+                    reasons.push(format!("{host}: {}", words(&reason)));
+                }
+                Err(error) => {
+                    all_refuse = false;
+                    reasons.push(error.to_string());
+                }
             }
         }
         reasons.sort_unstable();
-        Err(Failure::new(Meaning::Elsewhere, reasons.join("; ")))
+        let why = reasons.join("; ").into();
+        let reason = if all_refuse { Reason::Refused(why) } else { Reason::Unavailable(why) };
+        Err(Failure { meaning: Meaning::Elsewhere, reason })
     }
 
-    async fn open_host(&self, host: &Host, role: Role) -> Result<Session, String> {
+    async fn open_host(&self, host: &Host, role: Role) -> Result<Session, Reason> {
         let config = self.config(host);
         let mut session = match &self.tls {
             None => {
-                let (client, connection) = config.connect(NoTls).await.map_err(|error| explain(&error))?;
+                let (client, connection) = config.connect(NoTls).await.map_err(explain)?;
                 Session::start(client, connection, self.address.pooling)
             }
             Some(tls) => {
-                let (client, connection) =
-                    config.connect(tls.clone()).await.map_err(|error| explain(&error))?;
+                let (client, connection) = config.connect(tls.clone()).await.map_err(explain)?;
                 Session::start(client, connection, self.address.pooling)
             }
         };
-        session.look().await.map_err(|failure| failure.why())?;
+        session.look().await.map_err(|failure| failure.reason)?;
         session.driver.timeline = session.seen.timeline;
-        self.check(&session.seen, role)?;
+        self.check(&session.seen, role).map_err(|why| Reason::Unavailable(why.into()))?;
         Ok(session)
     }
 
@@ -196,13 +205,17 @@ impl Server {
     }
 }
 
-/// What went wrong while connecting, with the remedy where there is a usual one.
-fn explain(error: &tokio_postgres::Error) -> String {
-    let words = describe(error);
+/// What went wrong while connecting, with the remedy where there is a usual one. Both that are known by
+/// their words are the driver's own refusals.
+fn explain(error: tokio_postgres::Error) -> Reason {
+    let words = describe(&error);
     if words.contains("does not support TLS") {
-        format!("{words}; where the network in between can be trusted, say sslmode=disable")
+        let remedy = "where the network in between can be trusted, say sslmode=disable";
+        Reason::Refused(format!("{words}; {remedy}").into())
+    } else if words.contains("password missing") {
+        Reason::Refused("it asks for a password, and none is set".into())
     } else {
-        words
+        Failure::from(error).reason
     }
 }
 

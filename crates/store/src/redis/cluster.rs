@@ -103,10 +103,11 @@ impl Cluster {
         commands.add_command(slots);
         let replies = link.read(&commands, Instant::now() + LOOK_WITHIN).await.map_err(Silence::reason)?;
         let masters = match replies.into_iter().next() {
-            Some(Value::ServerError(_)) | None => None,
-            Some(reply) => ranges(reply, &link.address),
+            // The code of a server that is told to be none of a cluster, and of a command that it doesn't know.
+            Some(Value::ServerError(error)) if error.code() == "ERR" => None,
+            reply => ranges(accepted(reply, &link.address).map_err(Refusal::reason)?, &link.address),
         };
-        let strange = || Reason::Unavailable(format!("{} tells nothing of a cluster", link.address).into());
+        let strange = || Reason::Refused(format!("{} tells nothing of a cluster", link.address).into());
         let masters = masters.ok_or_else(strange)?;
         self.change(|map, cluster| {
             for bucket in Bucket::all() {

@@ -4,7 +4,9 @@
 use ::redis::{Pipeline, Value, cmd, from_redis_value};
 use tokio::time::Instant;
 
+use super::failure::Silence;
 use super::node::Node;
+use crate::Reason;
 use crate::metrics::Metrics;
 
 /// What is looked at.
@@ -12,28 +14,22 @@ const SETTINGS: [&str; 4] = ["appendonly", "appendfsync", "maxmemory-policy", "m
 
 /// A server's settings, as far as it tells them.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Durability {
+pub(super) struct Durability {
     appendonly: Option<String>,
     appendfsync: Option<String>,
     maxmemory_policy: Option<String>,
     min_replicas: Option<String>,
 }
 
-/// Looks at one server; the error is a sentence.
-pub(super) async fn look(
-    node: &Node,
-    replicas: u32,
-    metrics: &Metrics,
-    deadline: Instant,
-) -> Result<(), String> {
+/// Looks at one server, and refuses it if it throws data away.
+pub(super) async fn look(node: &Node, deadline: Instant) -> Result<Durability, Reason> {
     let mut commands = Pipeline::with_capacity(SETTINGS.len());
     for setting in SETTINGS {
         let mut get = cmd("CONFIG");
         get.arg("GET").arg(setting);
         commands.add_command(get);
     }
-    let replies =
-        node.reads.read(&commands, deadline).await.map_err(|silence| silence.reason().to_string())?;
+    let replies = node.reads.read(&commands, deadline).await.map_err(Silence::reason)?;
     let mut replies = replies.into_iter().map(setting);
     let mut next = || replies.next().flatten();
     let found = Durability {
@@ -42,7 +38,7 @@ pub(super) async fn look(
         maxmemory_policy: next(),
         min_replicas: next(),
     };
-    found.judge(&node.address().to_string(), replicas, metrics)
+    found.judge(&node.address().to_string()).map(|()| found)
 }
 
 /// `[name, value]`; nothing where the server doesn't tell, as managed ones don't.
@@ -52,14 +48,21 @@ fn setting(reply: Value) -> Option<String> {
 }
 
 impl Durability {
-    fn judge(&self, server: &str, replicas: u32, metrics: &Metrics) -> Result<(), String> {
+    fn judge(&self, server: &str) -> Result<(), Reason> {
         // "volatile" policies evict only keys that expire, and none of ours do.
-        if let Some(policy) = self.maxmemory_policy.as_deref().filter(|policy| policy.starts_with("allkeys"))
-        {
-            return Err(format!(
-                "{server} has maxmemory-policy {policy}, which throws users away when memory is short; set it to noeviction"
-            ));
+        match self.maxmemory_policy.as_deref().filter(|policy| policy.starts_with("allkeys")) {
+            None => Ok(()),
+            Some(policy) => Err(Reason::Refused(
+                format!(
+                    "{server} has maxmemory-policy {policy}, which throws users away when memory is short; set it to noeviction"
+                )
+                .into(),
+            )),
         }
+    }
+
+    /// Tells what a server that is used promises.
+    pub(super) fn tell(&self, server: &str, replicas: u32, metrics: &Metrics) {
         if self.maxmemory_policy.is_none() {
             tracing::warn!(server, "Redis doesn't tell its settings; see that it keeps what it acknowledges");
         }
@@ -80,7 +83,6 @@ impl Durability {
         metrics.tell_durability("server_crash", crash);
         metrics.tell_durability("power_loss", power);
         metrics.tell_durability("failover", Some(failover));
-        Ok(())
     }
 
     /// Whether what is done survives the end of the server, and that of its machine.

@@ -70,7 +70,9 @@ impl Refusal {
             "NOSCRIPT" => Self::NoScript,
             "OOM" => Self::NotApplied(Reason::Full),
             "MISCONF" if details.contains("No space left") => Self::NotApplied(Reason::Full),
-            "NOAUTH" | "WRONGPASS" => Self::NotApplied(Reason::Unavailable(REFUSED.into())),
+            "NOAUTH" | "WRONGPASS" => Self::NotApplied(Reason::Refused(format!("{asked}: {REFUSED}").into())),
+            // A script may have got as far as to the first command that is not allowed.
+            "NOPERM" => Self::Unsure(Reason::Refused(format!("{asked} answered {code}").into())),
             "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "READONLY" | "NOREPLICAS" | "MISCONF" | "BUSY"
             | "CROSSSLOT" => Self::NotApplied(unavailable()),
             _ => Self::Unsure(unavailable()),
@@ -106,6 +108,16 @@ fn redirected(details: &str, asked: &Address) -> Option<Address> {
     let (host, port) = place.trim().rsplit_once(':')?;
     let host = if host.is_empty() { &asked.host } else { host };
     Some(Address { host: host.to_owned(), port: port.parse().ok()? })
+}
+
+/// Why there is no connection to that server.
+pub(super) fn unconnected(error: &RedisError, asked: &Address) -> Reason {
+    let why = format!("{asked}: {}", words(error)).into();
+    match error.code() {
+        _ if error.kind() == ErrorKind::AuthenticationFailed => Reason::Refused(why),
+        Some("WRONGPASS" | "NOAUTH" | "NOPERM") => Reason::Refused(why),
+        Some(_) | None => Reason::Unavailable(why),
+    }
 }
 
 /// What went wrong on the way to a server. An error that the server sent may repeat what was asked, so

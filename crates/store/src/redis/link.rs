@@ -3,6 +3,7 @@
 //! The connection is made here and not by the library, because what became of a write depends on it: a
 //! connection that is known to be gone is not written to, so whatever was to be sent was certainly not.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failure::{Silence, accepted, words};
+use super::failure::{Refusal, Silence, accepted, unconnected, words};
 use super::tls::Encryption;
 use super::url::Address;
 use crate::Reason;
@@ -164,14 +165,13 @@ impl Link {
             return Err(reason.clone());
         }
         let connected = timeout(CONNECT_WITHIN, self.connect()).await;
-        match connected.unwrap_or_else(|_| Err("it does not answer".to_owned())) {
+        match connected.unwrap_or_else(|_| Err(self.unavailable("it does not answer"))) {
             Ok(line) => {
                 *failed = None;
                 *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
                 Ok(line)
             }
-            Err(why) => {
-                let reason = self.unavailable(&why);
+            Err(reason) => {
                 *failed = Some(Failed { when: Instant::now(), reason: reason.clone() });
                 Err(reason)
             }
@@ -186,20 +186,28 @@ impl Link {
         line.clone()
     }
 
-    async fn connect(&self) -> Result<Line, String> {
+    async fn connect(&self) -> Result<Line, Reason> {
         let Address { host, port } = &self.address;
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| error.to_string())?;
-        tune(&stream).map_err(|error| error.to_string())?;
+        let away = |error: io::Error| self.unavailable(&error.to_string());
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(away)?;
+        tune(&stream).map_err(away)?;
         match &self.dialer.encryption {
             None => self.greet(stream).await,
             Some(encryption) => {
-                let encrypted = encryption.encrypt(stream, host).await.map_err(|error| error.to_string())?;
+                let encrypted = encryption.encrypt(stream, host).await.map_err(|error| {
+                    // What it says is not TLS, or doesn't prove its name.
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        Reason::Refused(format!("{}: {error}", self.address).into())
+                    } else {
+                        away(error)
+                    }
+                })?;
                 self.greet(encrypted).await
             }
         }
     }
 
-    async fn greet<S>(&self, stream: S) -> Result<Line, String>
+    async fn greet<S>(&self, stream: S) -> Result<Line, Reason>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -211,7 +219,7 @@ impl Link {
         let greeting = &self.dialer.greeting;
         let (mut connection, driver) = MultiplexedConnection::new_with_config(greeting, stream, config)
             .await
-            .map_err(|error| words(&error))?;
+            .map_err(|error| unconnected(&error, &self.address))?;
         let gone = Arc::<AtomicBool>::default();
         let end = Arc::clone(&gone);
         let driver = tokio::spawn(async move {
@@ -219,9 +227,10 @@ impl Link {
             end.store(true, Ordering::Release);
         });
         let driver = Driver(driver.abort_handle());
-        let loaded = connection.req_packed_command(&load_script()).await.map_err(|error| words(&error))?;
-        let loaded = accepted(Some(loaded), &self.address).map_err(|refusal| refusal.reason().to_string())?;
-        let script = from_redis_value(loaded).map_err(|_| "it names no script".to_owned())?;
+        let loaded = connection.req_packed_command(&load_script()).await;
+        let loaded = loaded.map_err(|error| unconnected(&error, &self.address))?;
+        let loaded = accepted(Some(loaded), &self.address).map_err(Refusal::reason)?;
+        let script = from_redis_value(loaded).map_err(|_| self.unavailable("it names no script"))?;
         let state = State { gone, heard: 0.into(), since: Instant::now(), script, _driver: driver };
         Ok(Line { connection, state: Arc::new(state) })
     }
@@ -248,7 +257,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn tune(stream: &TcpStream) -> std::io::Result<()> {
+fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, KEEP_ALIVE_AFTER)?;

@@ -6,6 +6,7 @@ mod layout;
 mod cluster;
 mod node;
 mod link;
+mod entry;
 mod tls;
 mod failure;
 mod list;
@@ -13,22 +14,24 @@ mod schema;
 mod durability;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::{RedisConnectionInfo, cmd, from_redis_value};
 use birthday::{Birthday, Name, User};
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::metrics::Metrics;
 use crate::{Change, Migrated, OpenError, Outcome, Reason, StoreError};
 use cluster::{Cluster, OPERATION_WITHIN};
+use entry::{Closed, Entry};
 use layout::{BIRTHDAY_FIELD, Bucket, EMAIL_FIELD, birthday_of, user_of};
-use link::Dialer;
-use schema::ADMIN_WITHIN;
-use tls::Encryption;
 pub use url::{InvalidRedisUrl, RedisUrl};
 
+/// How long opening the store waits for the servers to answer. They may come later, too.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const REINDEX: &str = include_str!("reindex.lua");
 
 /// The handle; every clone is the same store.
@@ -39,7 +42,8 @@ pub(crate) struct Redis {
 
 struct Shared {
     cluster: Arc<Cluster>,
-    /// Looks who has what; ends with the store.
+    closed: watch::Receiver<Closed>,
+    /// Looks who may be asked, and then who has what; ends with the store.
     keeper: JoinHandle<()>,
 }
 
@@ -50,53 +54,59 @@ impl Drop for Shared {
 }
 
 impl Redis {
+    /// Waits a moment for the servers. Where they don't answer yet, the store is open all the same and is of
+    /// use as soon as they do; servers that answer and can't be used are refused.
     pub(crate) async fn open(url: &RedisUrl, replicas: u32, metrics: &Metrics) -> Result<Self, OpenError> {
-        let redis = Self::connect(url, replicas, metrics).await?;
-        redis.look_at_durability(url, replicas, metrics).await?;
-        schema::mark(&redis.shared.cluster, &url.to_string()).await?;
-        Ok(redis)
+        let entry = Entry::new(url, replicas, metrics)?;
+        match timeout(FIRST_ANSWER_WITHIN, entry.pass()).await {
+            Ok(Ok(_)) => Ok(Self::start(entry, None)),
+            Ok(Err(OpenError::Away { reason, .. })) => Ok(Self::start(entry, Some(reason))),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Self::start(entry, Some(Reason::TooSlow))),
+        }
+    }
+
+    /// Here the servers must answer.
+    pub(crate) async fn open_now(
+        url: &RedisUrl,
+        replicas: u32,
+        metrics: &Metrics,
+    ) -> Result<Self, OpenError> {
+        let entry = Entry::new(url, replicas, metrics)?;
+        entry.pass().await?;
+        Ok(Self::start(entry, None))
     }
 
     pub(crate) async fn migrate(url: &RedisUrl, replicas: u32) -> Result<Migrated, OpenError> {
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-        let redis = Self::connect(url, replicas, &metrics).await?;
-        let migrated = schema::mark(&redis.shared.cluster, &url.to_string()).await?;
+        let entry = Entry::new(url, replicas, &metrics)?;
+        let migrated = entry.pass().await?;
+        let redis = Self::start(entry, None);
         schema::rebuild(&redis.shared.cluster, &url.to_string()).await?;
         redis.close().await;
         Ok(migrated)
     }
 
-    async fn connect(url: &RedisUrl, replicas: u32, metrics: &Metrics) -> Result<Self, OpenError> {
-        let refuse = |reason: String| OpenError::Engine { place: url.to_string(), reason };
-        let encryption = url.tls.as_ref().map(Encryption::new).transpose().map_err(refuse)?;
-        let dialer = Arc::new(Dialer { encryption, greeting: greeting(url) });
-        let seeds = url.hosts.clone();
-        let cluster = Arc::new(Cluster::new(url.topology, seeds, dialer, replicas, metrics));
-        cluster.look().await.map_err(|reason| refuse(reason.to_string()))?;
-        let keeper = tokio::spawn(Arc::clone(&cluster).keep_looking());
-        Ok(Self { shared: Arc::new(Shared { cluster, keeper }) })
+    fn start(entry: Entry, closed: Closed) -> Self {
+        let cluster = Arc::clone(&entry.cluster);
+        let (sender, closed) = watch::channel(closed);
+        let keeper = tokio::spawn(entry.keep(sender));
+        Self { shared: Arc::new(Shared { cluster, closed, keeper }) }
     }
 
-    async fn look_at_durability(
-        &self,
-        url: &RedisUrl,
-        replicas: u32,
-        metrics: &Metrics,
-    ) -> Result<(), OpenError> {
-        for node in self.shared.cluster.nodes() {
-            let deadline = Instant::now() + ADMIN_WITHIN;
-            durability::look(&node, replicas, metrics, deadline)
-                .await
-                .map_err(|reason| OpenError::Engine { place: url.to_string(), reason })?;
+    /// The servers, once they may be asked for users.
+    fn servers(&self) -> Result<&Cluster, StoreError> {
+        match &*self.shared.closed.borrow() {
+            None => Ok(&self.shared.cluster),
+            Some(reason) => Err(StoreError::NotApplied(reason.clone())),
         }
-        Ok(())
     }
 
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
         let bucket = Bucket::of(name);
         let mut get = cmd("HGET");
         get.arg(bucket.user_key(name)).arg(BIRTHDAY_FIELD);
-        let reply = self.shared.cluster.read(bucket, get, Instant::now() + OPERATION_WITHIN).await?;
+        let reply = self.servers()?.read(bucket, get, Instant::now() + OPERATION_WITHIN).await?;
         let text: Option<String> = from_redis_value(reply).map_err(|_| strange())?;
         text.map(|text| birthday_of(&text).ok_or_else(strange)).transpose()
     }
@@ -105,23 +115,23 @@ impl Redis {
         let bucket = Bucket::of(name);
         let mut get = cmd("HMGET");
         get.arg(bucket.user_key(name)).arg(BIRTHDAY_FIELD).arg(EMAIL_FIELD);
-        let reply = self.shared.cluster.read(bucket, get, Instant::now() + OPERATION_WITHIN).await?;
+        let reply = self.servers()?.read(bucket, get, Instant::now() + OPERATION_WITHIN).await?;
         let (birthday, email) = from_redis_value(reply).map_err(|_| strange())?;
         user_of(name.clone(), birthday, email).map_err(|_| strange())
     }
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
-        list::users(&self.shared.cluster, after, limit, Instant::now() + OPERATION_WITHIN).await
+        list::users(self.servers()?, after, limit, Instant::now() + OPERATION_WITHIN).await
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {
-        self.shared.cluster.write(change).await
+        self.servers()?.write(change).await
     }
 
     /// A sign of life of any server: where others are away, only what they have is.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + OPERATION_WITHIN;
-        let nodes = self.shared.cluster.nodes();
+        let nodes = self.servers()?.nodes();
         let answers = join_all(nodes.iter().map(|node| node.ask::<String>(cmd("PING"), deadline))).await;
         let mut failure = StoreError::NotApplied(Reason::Unavailable("no server is known".into()));
         for answer in answers {

@@ -6,6 +6,7 @@ use ::redis::{Value, cmd, from_redis_value};
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
+use super::entry::refuse;
 use super::layout::{Bucket, SCHEMA_KEY, USER_KEYS, name_of_key};
 use super::node::Node;
 use super::{reindex, strange};
@@ -30,7 +31,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
 
 /// Notes the form of the data, if they have none yet.
 pub(super) async fn mark(cluster: &Cluster, place: &str) -> Result<Migrated, OpenError> {
-    let refuse = |error: StoreError| engine(place, &error);
+    let refuse = |error: StoreError| refuse(place, error.into_reason());
     let applied = applied(cluster).await.map_err(refuse)?;
     let steps = pending(applied, MIGRATIONS)?;
     let Some(last) = steps.last() else { return Ok(Migrated { from: applied.version, to: applied.version }) };
@@ -53,7 +54,7 @@ async fn applied(cluster: &Cluster) -> Result<Applied, StoreError> {
 /// Makes the lists anew from the users' own records, while the service may go on: each user is put right in
 /// one step. What is listed and not there is dropped, what is there and not listed is added.
 pub(super) async fn rebuild(cluster: &Cluster, place: &str) -> Result<(), OpenError> {
-    let refuse = |error: StoreError| engine(place, &error);
+    let refuse = |error: StoreError| refuse(place, error.into_reason());
     let mut changed = 0;
     for node in cluster.nodes() {
         changed += rebuild_from(cluster, &node).await.map_err(refuse)?;
@@ -137,8 +138,4 @@ async fn page(
     let reply = cluster.read(bucket, range, Instant::now() + ADMIN_WITHIN).await?;
     let members: Vec<String> = from_redis_value(reply).map_err(|_| strange())?;
     Ok(Some(members).filter(|members| !members.is_empty()))
-}
-
-fn engine(place: &str, error: &StoreError) -> OpenError {
-    OpenError::Engine { place: place.to_owned(), reason: error.reason().to_string() }
 }

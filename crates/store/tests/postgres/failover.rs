@@ -199,3 +199,30 @@ async fn a_read_whose_connection_is_cut_is_answered_all_the_same() {
         }
     }
 }
+
+/// How many sessions of the store that server has in the database.
+fn sessions(server: &Postgres, database: &str) -> String {
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hello-birthday' AND datname";
+    server.sql("postgres", &format!("{count} = '{database}'"))
+}
+
+/// As where a database moves to another server and nobody is promoted: both have the same timeline, so that
+/// each connection must see for itself that its server takes no more changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_store_leaves_a_server_that_turned_read_only_before_the_next_change() {
+    let (old, new) = (Postgres::start(), Postgres::start());
+    new.set("default_transaction_read_only", "on");
+    let database = migrated(&old).await;
+    let told = Told::open(&url_of(&old, &new, &database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+
+    new.set("default_transaction_read_only", "off");
+    assert_eq!(migrated(&new).await, database);
+    old.set("default_transaction_read_only", "on");
+    test_servers::wait_until("the old server is left", || {
+        sessions(&old, &database) == "0" && sessions(&new, &database) == "2"
+    });
+    assert_eq!(save(&told.store, "Anna", numbered(2)).await.unwrap(), Outcome::Done);
+    assert_eq!(told.number("failovers_total"), 0.0);
+    assert_eq!(new.sql(&database, "SELECT count(*) FROM users"), "1");
+}

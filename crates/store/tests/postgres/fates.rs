@@ -62,9 +62,14 @@ async fn writes_in_doubt_are_bounded_and_go_on_when_the_standby_is_no_longer_wai
     assert!(matches!(fates[11], StoreError::NotApplied(_)), "{:?}", fates[11]);
     assert_eq!(waiting(), "8");
     assert_eq!(told.number("connections_in_doubt"), 8.0);
+    // Who can only refuse changes gives no sign of life, though it can still read.
+    let silent = told.store.ping().await.unwrap_err().to_string();
+    assert!(silent.contains("takes no changes"), "{silent}");
+    told.store.birthday(&name("Anna")).await.unwrap();
 
     server.set("synchronous_standby_names", "");
     eventually("changes are made again", async || save(&told.store, "Anna", numbered(1)).await.is_ok()).await;
+    told.store.ping().await.unwrap();
     assert_eq!(told.store.birthday(&name("u0")).await.unwrap(), Some(numbered(0)), "it was never cancelled");
 }
 
