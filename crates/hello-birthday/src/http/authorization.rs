@@ -21,8 +21,7 @@ pub(super) enum Authorization {
     ByToken(TokensInForce, Almanac),
 }
 
-/// A token as a request shows it.
-#[derive(Debug, PartialEq, Eq)]
+/// A token as a request shows it; without `Debug`, so that it is in no log.
 enum Shown {
     Nowhere,
     InHeader(Vec<u8>),

@@ -33,7 +33,7 @@ impl Made {
     }
 
     /// The same token, which was valid until that day.
-    fn until(mut self, day: &str) -> Self {
+    pub(crate) fn until(mut self, day: &str) -> Self {
         self.line = self.line.replace(" never", &format!(" {day}"));
         assert!(self.line.contains(day));
         self
