@@ -25,6 +25,7 @@ static APP: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
             almanac: Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, Arc::new(clock)),
             readiness: Readiness::default(),
             log: Log::nowhere().unwrap(),
+            tokens: None,
             rate: None,
             registry,
         };

@@ -1,8 +1,9 @@
 //! The program: the birthday problem over HTTP, and the commands around it.
 //!
-//! Modules stand in the order in which they may use each other: `log < exchange < http < command`.
+//! Modules stand in the order in which they may use each other: `log < exchange < access < http < command`.
 
 pub mod log;
 pub mod exchange;
+pub mod access;
 pub mod http;
 pub mod command;

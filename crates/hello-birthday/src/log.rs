@@ -70,6 +70,8 @@ pub struct RequestLine<'a> {
     pub request_id: &'a str,
     /// The trace that the request belongs to, if the client told one.
     pub trace_id: Option<&'a str>,
+    /// The id, which is no secret, of the token that was shown, where it is a known one.
+    pub token_id: Option<&'a str>,
 }
 
 /// The thread that writes; kept by whoever ends the program.
@@ -177,9 +179,9 @@ impl Write for Log {
 impl RequestLine<'_> {
     // Writing to memory can't fail.
     fn text(&self, bytes: &mut Vec<u8>) {
-        let Self { method, route, status, duration, request_id, trace_id } = self;
+        let Self { method, route, status, duration, request_id, trace_id, token_id } = self;
         let micros = duration.as_micros();
-        let mut line = String::with_capacity(160);
+        let mut line = String::with_capacity(180);
         let _ = write!(
             line,
             "{:.6}  INFO request method={method} route={route} status={status} duration_us={micros} request_id={request_id}",
@@ -188,15 +190,18 @@ impl RequestLine<'_> {
         if let Some(trace_id) = trace_id {
             let _ = write!(line, " trace_id={trace_id}");
         }
+        if let Some(token_id) = token_id {
+            let _ = write!(line, " token_id={token_id}");
+        }
         line.push('\n');
         bytes.extend_from_slice(line.as_bytes());
     }
 
     /// Ids are checked when they are read and need no escapes; nor do the program's own words.
     fn json(&self, bytes: &mut Vec<u8>) {
-        let Self { method, route, status, duration, request_id, trace_id } = self;
+        let Self { method, route, status, duration, request_id, trace_id, token_id } = self;
         let micros = duration.as_micros();
-        let mut line = String::with_capacity(220);
+        let mut line = String::with_capacity(240);
         let _ = write!(
             line,
             r#"{{"timestamp":"{:.6}","level":"INFO","message":"request","method":"{method}","route":"{route}","status":{status},"duration_us":{micros},"request_id":"{request_id}""#,
@@ -204,6 +209,9 @@ impl RequestLine<'_> {
         );
         if let Some(trace_id) = trace_id {
             let _ = write!(line, r#","trace_id":"{trace_id}""#);
+        }
+        if let Some(token_id) = token_id {
+            let _ = write!(line, r#","token_id":"{token_id}""#);
         }
         line.push_str("}\n");
         bytes.extend_from_slice(line.as_bytes());
@@ -275,6 +283,7 @@ mod tests {
             duration: Duration::from_micros(1234),
             request_id: "a-1",
             trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
+            token_id: Some("5b9c2f1e"),
         }
     }
 
@@ -293,7 +302,7 @@ mod tests {
         let text = written(Format::Text, "info");
         assert_eq!(text.lines().count(), 2);
         let rest = "  INFO request method=GET route=/hello/{username} status=200 duration_us=1234 \
-                    request_id=a-1 trace_id=0af7651916cd43dd8448eb211c80319c";
+                    request_id=a-1 trace_id=0af7651916cd43dd8448eb211c80319c token_id=5b9c2f1e";
         let first = text.lines().next().unwrap();
         assert_eq!(&first["2026-11-23T17:41:50.123456Z".len()..], rest);
 
@@ -302,6 +311,7 @@ mod tests {
         assert_eq!(object["route"], "/hello/{username}");
         assert_eq!(object["status"], 200);
         assert_eq!(object["request_id"], "a-1");
+        assert_eq!(object["token_id"], "5b9c2f1e");
         assert_eq!(object["level"], "INFO");
     }
 

@@ -8,6 +8,7 @@ mod migrate;
 mod export;
 mod import;
 mod backup;
+mod token;
 mod progress;
 mod healthcheck;
 
@@ -63,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Export(settings) => export::run(&settings),
         Command::Import(settings) => import::run(&settings),
         Command::Backup(settings) => backup::run(&settings),
+        Command::Token(settings) => token::run(&settings),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
         Command::Completions { shell } => {
             // Into memory first: the generator ends the program where it can't write.

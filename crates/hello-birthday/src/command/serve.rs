@@ -1,5 +1,7 @@
 //! `serve`: open the store, listen, answer until told to stop, and end in order.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::Failure;
 use super::settings::ServeSettings;
+use crate::access::TokensFile;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
 
@@ -35,11 +38,13 @@ pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
 async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Result<(), Failure> {
     let location = settings.store.location()?;
     let address = settings.listen()?;
+    let tokens = settings.tokens()?;
+    say_who_may(address, tokens.as_ref());
     raise_file_limit();
     let store =
         Store::open(&location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
     tracing::info!("the data is in {location}");
-    let result = answer(settings, address, &store, log, registry).await;
+    let result = answer(settings, address, tokens, &store, log, registry).await;
     store.close().await;
     result
 }
@@ -48,6 +53,7 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
 async fn answer(
     settings: &ServeSettings,
     address: SocketAddr,
+    tokens: Option<TokensFile>,
     store: &Store,
     log: Log,
     mut registry: Registry,
@@ -64,6 +70,7 @@ async fn answer(
         almanac: Almanac::new(settings.time_zone(), settings.leap_day(), Arc::new(Timestamp::now)),
         readiness: readiness.clone(),
         log,
+        tokens: tokens.as_ref().map(TokensFile::tokens),
         rate: settings.rate(),
         registry,
     };
@@ -95,6 +102,7 @@ async fn answer(
     tokio::select! {
         (result, ()) = async { tokio::join!(main, metrics) } => result,
         never = readiness.watch(store) => match never {},
+        never = watch(tokens) => match never {},
     }
 }
 
@@ -107,6 +115,24 @@ async fn stop(signals: Signals, store: &Store, readiness: &Readiness) -> Result<
     readiness.drain();
     tracing::info!("stopping");
     result
+}
+
+async fn watch(tokens: Option<TokensFile>) -> Infallible {
+    match tokens {
+        Some(file) => file.watch().await,
+        None => pending().await,
+    }
+}
+
+/// Everybody on a network can reach what doesn't listen on the loopback address.
+fn say_who_may(address: SocketAddr, tokens: Option<&TokensFile>) {
+    match tokens {
+        Some(file) => tracing::info!("access needs a token: {} are valid now", file.tokens().count()),
+        None if address.ip().to_canonical().is_loopback() => {}
+        None => tracing::warn!(
+            "anybody who can reach {address} can read and change what is kept: set HELLO_TOKENS_FILE or --tokens-file"
+        ),
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

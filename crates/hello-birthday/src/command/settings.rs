@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use birthday::{LeapDay, Zone, find_zone};
+use birthday::{Date, LeapDay, Zone, find_zone};
 use clap::builder::{BoolishValueParser, RangedI64ValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -21,6 +21,7 @@ use store::{Location, Options};
 
 use super::postgres_settings::PostgresSettings;
 use super::redis_settings::RedisSettings;
+use crate::access::{Label, Scopes, TokensFile, parse_day};
 use crate::log::{Filter, Format};
 
 /// Where the data is if nobody says.
@@ -51,6 +52,9 @@ pub(super) enum Command {
     Import(ImportSettings),
     /// Copy the embedded store into a new file, while it may be served
     Backup(BackupSettings),
+    /// Make an access token: it is printed on standard error, its line for the file of tokens on standard
+    /// output
+    Token(TokenSettings),
     /// Ask the service that runs here whether it is healthy, for images without a shell
     Healthcheck(HealthcheckSettings),
     /// Print a script that completes commands and flags in a shell
@@ -68,6 +72,8 @@ pub(super) struct ServeSettings {
     pub(super) store: StoreSettings,
     #[command(flatten)]
     calendar: CalendarSettings,
+    #[command(flatten)]
+    access: AccessSettings,
     #[command(flatten)]
     pub(super) log: LogSettings,
     /// Address and port of a listener for /metrics alone; without it they are on the main one
@@ -165,6 +171,16 @@ enum Rule {
 }
 
 #[derive(Args, Clone, Debug)]
+struct AccessSettings {
+    /// A file that lists who may do what, one token a line; without it, anybody may do anything
+    #[arg(long, env = "HELLO_TOKENS_FILE", value_name = "FILE")]
+    tokens_file: Option<PathBuf>,
+    /// Don't start without a file of tokens
+    #[arg(long, env = "HELLO_REQUIRE_AUTH", value_parser = BoolishValueParser::new())]
+    require_auth: bool,
+}
+
+#[derive(Args, Clone, Debug)]
 pub(super) struct LogSettings {
     /// How log lines look
     #[arg(long, env = "HELLO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -201,6 +217,20 @@ pub(super) struct BackupSettings {
     pub(super) store: StoreSettings,
     /// The file to write, which must not be there yet
     pub(super) file: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct TokenSettings {
+    /// What the token allows: hello:read, hello:write, user:read, user:write, calendar, metrics; more than
+    /// one with commas between them
+    #[arg(long, value_name = "SCOPES")]
+    pub(super) scope: Scopes,
+    /// The last day, in UTC, on which it is valid; without it, it is valid until its line is deleted
+    #[arg(long, value_name = "DATE", value_parser = parse_day)]
+    pub(super) expires: Option<Date>,
+    /// A few words on whose token it is, for whoever reads the file
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) label: Label,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -259,6 +289,19 @@ impl ServeSettings {
 
     pub(super) fn time_zone(&self) -> Zone {
         self.calendar.zone.time_zone.clone()
+    }
+
+    /// The file that says who may do what; `None` where anybody may do anything.
+    pub(super) fn tokens(&self) -> Result<Option<TokensFile>, UsageError> {
+        match (&self.access.tokens_file, self.access.require_auth) {
+            (Some(path), _) => TokensFile::open(path).map(Some).map_err(|error| {
+                UsageError(format!("HELLO_TOKENS_FILE or --tokens-file: {} {error}", path.display()))
+            }),
+            (None, true) => Err(UsageError::new(
+                "HELLO_REQUIRE_AUTH or --require-auth: set HELLO_TOKENS_FILE or --tokens-file, too",
+            )),
+            (None, false) => Ok(None),
+        }
     }
 
     pub(super) fn limits(&self) -> Limits {

@@ -25,11 +25,13 @@ use server::{Peer, Rate};
 use tower::{Layer, Service};
 
 use super::App;
+use super::authorization::Authorization;
 use super::metrics::{RequestMetrics, RouteMetrics};
 use super::payload::BodyLimit;
 use super::refusal::Refusal;
 use super::request_id::Ids;
 use super::routes::{Endpoint, Route};
+use crate::access::TokenId;
 use crate::log::{Log, RequestLine};
 
 /// The most bytes of a path, and of a query.
@@ -55,6 +57,7 @@ pub(super) fn router(
     log: &Log,
     metrics: &RequestMetrics,
     rate: Option<&Arc<Rate>>,
+    authorization: &Authorization,
 ) -> Router {
     let gate = |path: &'static str, endpoints: Option<Vec<Endpoint>>| GateLayer {
         row: Arc::new(Row {
@@ -62,6 +65,7 @@ pub(super) fn router(
             endpoints,
             metrics: metrics.route(path),
             log: log.clone(),
+            authorization: authorization.clone(),
             // Whoever looks after the service is never told to come back later.
             rate: rate.filter(|_| !path.starts_with("/-/")).cloned(),
         }),
@@ -82,6 +86,7 @@ struct Row {
     endpoints: Option<Vec<Endpoint>>,
     metrics: RouteMetrics,
     log: Log,
+    authorization: Authorization,
     rate: Option<Arc<Rate>>,
 }
 
@@ -122,7 +127,9 @@ where
         let row = Arc::clone(&self.row);
         let method = request.method().clone();
         let ids = Ids::of(request.headers());
-        let answer = match row.admit(&mut request) {
+        let admitted = row.admit(&mut request);
+        let token = request.extensions().get::<TokenId>().cloned();
+        let answer = match admitted {
             Ok(Admitted::Handle) => Either::Left(self.inner.call(request)),
             Ok(Admitted::Answered(response)) => Either::Right(ready(response)),
             Err(refusal) => Either::Right(ready(refusal.into_response())),
@@ -132,7 +139,7 @@ where
                 Either::Left(answer) => answer.await?.into_response(),
                 Either::Right(answer) => answer.await,
             };
-            row.finish(&method, &ids, start, &mut response);
+            row.finish(&method, &ids, token.as_ref(), start, &mut response);
             Ok(response)
         })
     }
@@ -153,15 +160,13 @@ impl Row {
         let Some(endpoints) = &self.endpoints else {
             return self.without_route(request.method(), request.uri());
         };
-        // HEAD is GET without the body.
-        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.method == method) else {
-            return if method == Method::OPTIONS {
-                Ok(Admitted::Answered(options(&allow(endpoints))))
-            } else {
-                Err(Refusal::method_not_allowed(&allow(endpoints)))
-            };
+        let Some(endpoint) = followed(endpoints, request.method()) else {
+            return Err(Refusal::method_not_allowed(&allow(endpoints)));
         };
+        self.authorization.check(endpoint.access, request)?;
+        if request.method() == Method::OPTIONS {
+            return Ok(Admitted::Answered(options(&allow(endpoints))));
+        }
         if let Some(limit) = endpoint.body_limit {
             check_length(request.headers(), limit)?;
             request.extensions_mut().insert(BodyLimit(limit));
@@ -180,7 +185,14 @@ impl Row {
         }
     }
 
-    fn finish(&self, method: &Method, ids: &Ids, start: Instant, response: &mut Response) {
+    fn finish(
+        &self,
+        method: &Method,
+        ids: &Ids,
+        token: Option<&TokenId>,
+        start: Instant,
+        response: &mut Response,
+    ) {
         let headers = response.headers_mut();
         for (name, value) in HEADERS {
             headers.entry(name).or_insert(value);
@@ -195,7 +207,20 @@ impl Row {
             duration,
             request_id: ids.request_id(),
             trace_id: ids.trace_id(),
+            token_id: token.map(TokenId::as_str),
         });
+    }
+}
+
+/// The endpoint whose rules a request of that method follows.
+fn followed<'a>(endpoints: &'a [Endpoint], method: &Method) -> Option<&'a Endpoint> {
+    let find = |method: &Method| endpoints.iter().find(|endpoint| endpoint.method == *method);
+    match *method {
+        // GET without the body.
+        Method::HEAD => find(&Method::GET),
+        // Who may read may ask how; a route that can't be read is asked by whoever may use it.
+        Method::OPTIONS => find(&Method::GET).or(endpoints.first()),
+        _ => find(method),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod routes;
 mod gate;
+mod authorization;
 mod request_id;
 mod refusal;
 mod payload;
@@ -25,7 +26,9 @@ use server::Rate;
 use store::Store;
 use tower::Service as _;
 
+use crate::access::TokensInForce;
 use crate::log::Log;
+use authorization::Authorization;
 pub use health::Readiness;
 use metrics::RequestMetrics;
 
@@ -47,6 +50,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Where requests are logged.
     pub log: Log,
+    /// Who may do what; `None` where anybody may do anything.
+    pub tokens: Option<TokensInForce>,
     /// How many requests a client address may make; `None` for as many as it likes.
     pub rate: Option<Rate>,
     /// Where requests are counted, beside what the other rooms count there.
@@ -70,16 +75,20 @@ impl Service {
     /// The services of the main listener, and of the metrics' own one.
     #[must_use]
     pub fn new(parts: Parts, metrics_on: MetricsOn) -> (Self, Self) {
-        let Parts { store, almanac, readiness, log, rate, mut registry } = parts;
+        let Parts { store, almanac, readiness, log, tokens, rate, mut registry } = parts;
         let rate = rate.map(Arc::new);
         let requests = RequestMetrics::register(&mut registry);
+        let authorization = Authorization::by(tokens, almanac.clone());
         let app = Arc::new(App { store, almanac, readiness, metrics: Arc::new(registry) });
         let (main, own) = match metrics_on {
             MetricsOn::Main => (routes::all(), Vec::new()),
             MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),
         };
-        let service = |routes| Self(gate::router(routes, &app, &log, &requests, rate.as_ref()));
-        (service(main), service(own))
+        let service = |routes, authorization| {
+            Self(gate::router(routes, &app, &log, &requests, rate.as_ref(), authorization))
+        };
+        // Whoever can reach a listener for the metrics alone was let in by that.
+        (service(main, &authorization), service(own, &Authorization::Off))
     }
 }
 

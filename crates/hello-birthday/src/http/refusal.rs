@@ -7,12 +7,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use birthday::{InvalidBirthday, InvalidEmail, InvalidName, UnknownTimeZone};
 use serde::Serialize;
 use store::{Reason, StoreError};
+
+use crate::access::Scope;
 
 /// An answer that refuses.
 #[derive(Debug)]
@@ -52,6 +55,28 @@ impl Refusal {
 
     pub(super) fn broken_body() -> Self {
         Self::bad_request("send the whole body, framed as HTTP/1.1 says").and_close()
+    }
+
+    /// RFC 6750, section 3.1: where no token was sent, no error is named.
+    pub(super) fn no_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer with a token")
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="hello-birthday""#))
+    }
+
+    pub(super) fn invalid_token(detail: &'static str) -> Self {
+        let challenge = r#"Bearer realm="hello-birthday", error="invalid_token""#;
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    pub(super) fn insufficient_scope(needed: Scope) -> Self {
+        let challenge =
+            format!(r#"Bearer realm="hello-birthday", error="insufficient_scope", scope="{needed}""#);
+        let refusal = Self::new(StatusCode::FORBIDDEN, format!("use a token with the scope {needed}"));
+        match HeaderValue::from_str(&challenge) {
+            Ok(challenge) => refusal.with(WWW_AUTHENTICATE, challenge),
+            Err(_) => refusal,
+        }
     }
 
     pub(super) fn unknown_user() -> Self {

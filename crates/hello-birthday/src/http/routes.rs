@@ -1,9 +1,10 @@
 //! Which routes are there? One table; a row has its path, its methods, and for each method the scope
 //! that it needs and the body that it takes.
 //!
-//! `Allow`, the labels of metrics, the body limits and (once there are tokens) authorization read these
-//! rows. A method can't be added without its scope.
+//! `Allow`, the labels of metrics, the body limits and authorization read these rows. A method can't be
+//! added without saying who may call it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::handler::Handler;
@@ -11,6 +12,7 @@ use axum::http::Method;
 use axum::routing::MethodRouter;
 
 use super::{App, health, hello, index, metrics, users};
+use crate::access::Scope;
 
 /// The path of the metrics, which may have a listener of their own.
 pub(super) const METRICS: &str = "/metrics";
@@ -20,7 +22,8 @@ const KIB: u64 = 1024;
 /// Every route of the service.
 #[must_use]
 pub fn all() -> Vec<Route> {
-    use Scope::{HelloRead, HelloWrite, Metrics, Public, UserRead, UserWrite};
+    use Access::Public;
+    use Scope::{HelloRead, HelloWrite, Metrics, UserRead, UserWrite};
     vec![
         Route::at("/").get(Public, index::hello_world),
         Route::at("/hello/{username}").get(HelloRead, hello::greet).put(HelloWrite, KIB, hello::save),
@@ -35,21 +38,29 @@ pub fn all() -> Vec<Route> {
     ]
 }
 
-/// What a caller must be allowed to do.
+/// Who may call an endpoint, where tokens are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Nothing in particular.
+pub enum Access {
+    /// Anybody.
     Public,
-    /// To be told a greeting, and so the day of a birthday.
-    HelloRead,
-    /// To save a birthday.
-    HelloWrite,
-    /// To read records.
-    UserRead,
-    /// To register, change and erase users.
-    UserWrite,
-    /// To read the metrics.
-    Metrics,
+    /// Whoever shows a token with that scope.
+    Scoped(Scope),
+}
+
+impl From<Scope> for Access {
+    fn from(scope: Scope) -> Self {
+        Self::Scoped(scope)
+    }
+}
+
+/// As the README has it.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public => f.write_str("public"),
+            Self::Scoped(scope) => scope.fmt(f),
+        }
+    }
 }
 
 /// One method of one route.
@@ -57,8 +68,8 @@ pub enum Scope {
 pub struct Endpoint {
     /// The method. `HEAD` goes with `GET`, and `OPTIONS` with every route.
     pub method: Method,
-    /// What its caller must be allowed to do.
-    pub scope: Scope,
+    /// Who may call it.
+    pub access: Access,
     /// The most bytes that its body may have; `None` where none is read.
     pub body_limit: Option<u64>,
 }
@@ -91,30 +102,40 @@ impl Route {
         (self.path, self.endpoints, self.handlers)
     }
 
-    fn get<T: 'static>(self, scope: Scope, handler: impl Handler<T, Arc<App>>) -> Self {
-        self.with(Method::GET, scope, None, |handlers| handlers.get(handler))
+    fn get<T: 'static>(self, access: impl Into<Access>, handler: impl Handler<T, Arc<App>>) -> Self {
+        self.with(Method::GET, access.into(), None, |handlers| handlers.get(handler))
     }
 
-    fn put<T: 'static>(self, scope: Scope, body_limit: u64, handler: impl Handler<T, Arc<App>>) -> Self {
-        self.with(Method::PUT, scope, Some(body_limit), |handlers| handlers.put(handler))
+    fn put<T: 'static>(
+        self,
+        access: impl Into<Access>,
+        body_limit: u64,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.with(Method::PUT, access.into(), Some(body_limit), |handlers| handlers.put(handler))
     }
 
-    fn post<T: 'static>(self, scope: Scope, body_limit: u64, handler: impl Handler<T, Arc<App>>) -> Self {
-        self.with(Method::POST, scope, Some(body_limit), |handlers| handlers.post(handler))
+    fn post<T: 'static>(
+        self,
+        access: impl Into<Access>,
+        body_limit: u64,
+        handler: impl Handler<T, Arc<App>>,
+    ) -> Self {
+        self.with(Method::POST, access.into(), Some(body_limit), |handlers| handlers.post(handler))
     }
 
-    fn delete<T: 'static>(self, scope: Scope, handler: impl Handler<T, Arc<App>>) -> Self {
-        self.with(Method::DELETE, scope, None, |handlers| handlers.delete(handler))
+    fn delete<T: 'static>(self, access: impl Into<Access>, handler: impl Handler<T, Arc<App>>) -> Self {
+        self.with(Method::DELETE, access.into(), None, |handlers| handlers.delete(handler))
     }
 
     fn with(
         mut self,
         method: Method,
-        scope: Scope,
+        access: Access,
         body_limit: Option<u64>,
         add: impl FnOnce(MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>>,
     ) -> Self {
-        self.endpoints.push(Endpoint { method, scope, body_limit });
+        self.endpoints.push(Endpoint { method, access, body_limit });
         self.handlers = add(self.handlers);
         self
     }

@@ -65,6 +65,7 @@ impl App {
             almanac: Almanac::new(find_zone(choice.zone).unwrap(), choice.leap_day, Arc::new(clock)),
             readiness: readiness.clone(),
             log: Log::nowhere().unwrap(),
+            tokens: None,
             rate: choice.requests_a_second.map(Rate::per_second),
             registry,
         };

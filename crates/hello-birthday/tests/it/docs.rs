@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use hello_birthday::command::Cli;
-use hello_birthday::http::routes;
+use hello_birthday::http::routes::{self, Endpoint};
 use tokio::process::Command;
 
 use crate::app::App;
@@ -91,14 +91,15 @@ fn the_settings_of_the_readme_are_those_of_the_program() {
 
 #[test]
 fn the_routes_of_the_readme_are_those_of_the_program() {
-    let mut told: Vec<String> = table(&readme(), "Routes")
+    let mut told: Vec<_> = table(&readme(), "Routes")
         .iter()
-        .map(|row| row[0].split('`').nth(1).unwrap().replace('<', "{").replace('>', "}"))
+        .map(|row| (row[0].split('`').nth(1).unwrap().replace('<', "{").replace('>', "}"), row[1].clone()))
         .collect();
     let mut known = Vec::new();
     for route in routes::all() {
-        known
-            .extend(route.endpoints().iter().map(|endpoint| format!("{} {}", endpoint.method, route.path())));
+        for Endpoint { method, access, .. } in route.endpoints() {
+            known.push((format!("{method} {}", route.path()), access.to_string()));
+        }
     }
     told.sort();
     known.sort();

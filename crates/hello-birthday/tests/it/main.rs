@@ -19,6 +19,7 @@ mod calendar;
 mod lists;
 mod raw;
 mod limits;
+mod access;
 mod cli;
 mod stores;
 mod exchange;

@@ -1,6 +1,9 @@
 //! Nothing that was sent is told to a log or a metric.
 
-use crate::process::{Program, program};
+use hyper::Method;
+
+use crate::access::{file_of, make, serve_with};
+use crate::process::{Program, program, wait_for};
 
 /// What clients send, in every place where something can be sent.
 const SENT: [&str; 9] = [
@@ -51,7 +54,7 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
             ("authorization", "Bearer zebu-header"),
             ("referer", "zebu-header"),
         ];
-        client.send(hyper::Method::GET, "/hello/Zebulonia", &headers, "").await;
+        client.send(Method::GET, "/hello/Zebulonia", &headers, "").await;
         client.raw("GET /hello/Zebulonia HTTP/1.1\r\nzebu-header\r\n\r\n").await;
         client.delete("/user/Zebulonia").await;
         let metrics = client.get("/metrics").await;
@@ -73,6 +76,44 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
                 assert!(
                     line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string()
                 );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_token_and_no_label_is_in_a_log_line_a_metric_or_a_refusal() {
+    for format in ["text", "json"] {
+        let known = make("hello:read,metrics", &["--label", "zebu-label"]);
+        let calendar = make("calendar", &[]);
+        let expired = make("hello:read", &[]).until("2026-11-22");
+        let unknown = make("hello:read", &[]);
+        let (_folder, file) = file_of(&[&known, &calendar, &expired]);
+        let mut service = Program::start(serve_with(&file).args(["--log", "trace", "--log-format", format]));
+        let client = service.client();
+        let mut told = String::new();
+        for made in [&known, &calendar, &expired, &unknown] {
+            let bearer = format!("Bearer {}", made.token);
+            for headers in [&[("authorization", &*bearer)][..], &[("authorization", &made.token)], &[]] {
+                for path in ["/hello/Anna", "/metrics", "/user", "/nothing"] {
+                    let path = format!("{path}?token={}", made.token);
+                    let answer = client.send(Method::GET, &path, headers, "").await;
+                    told.push_str(answer.text());
+                    told.push_str(&format!("{:?}", answer.headers));
+                }
+            }
+        }
+        // Somebody puts the token where its fingerprint belongs.
+        std::fs::write(&file, known.line.replace(" hello:read", &format!(" {}", known.token))).unwrap();
+        wait_for("the broken line in the log", || service.stderr().contains("wrong in line 1").then_some(()));
+        service.terminate();
+        told.push_str(&service.ended().stderr);
+        assert!(told.contains("token_id") && told.contains("hello_birthday_build"), "{told}");
+        for made in [&known, &calendar, &expired, &unknown] {
+            let secret = made.token.rsplit('_').next().unwrap();
+            let fingerprint = made.line.split(' ').nth(1).unwrap();
+            for hidden in [secret, fingerprint, "zebu-label"] {
+                assert!(!told.contains(hidden), "{hidden} in {told}");
             }
         }
     }
