@@ -22,6 +22,7 @@ mod limits;
 mod cli;
 mod exchange;
 mod durability;
+mod outages;
 mod privacy;
 mod house;
 mod docs;
