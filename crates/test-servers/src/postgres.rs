@@ -160,10 +160,11 @@ impl Postgres {
         self.sql("postgres", "SELECT pg_promote()");
     }
 
-    /// Kills every process of the server, as a power cut would.
+    /// Kills every process of the server, as a power cut would, and waits until they are gone.
     pub fn kill(&mut self) {
-        self.signal(Signal::KILL);
+        let children = send_to_all(self.process.id(), Signal::KILL);
         self.process.kill();
+        wait_until("PostgreSQL is gone", || children.iter().all(|child| is_gone(*child)));
     }
 
     /// Starts the server again that was killed.
@@ -174,17 +175,12 @@ impl Postgres {
 
     /// Stops every process of the server in its tracks: connections stay, and nothing answers.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        send_to_all(self.process.id(), Signal::STOP);
     }
 
     /// Lets a frozen server go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    /// Sends a signal to every process of the server.
-    fn signal(&self, signal: Signal) {
-        send_to_all(self.process.id(), signal);
+        send_to_all(self.process.id(), Signal::CONT);
     }
 }
 
@@ -303,10 +299,14 @@ fn run(command: &mut Command) {
     }
 }
 
-/// Sends a signal to a server's first process, and to its children.
-pub(crate) fn send_to_all(first: u32, signal: Signal) {
+/// Sends a signal to a server's first process and to its children; says who they are.
+pub(crate) fn send_to_all(first: u32, signal: Signal) -> Vec<u32> {
+    // Stopped, it begets no more of them; dead, it would no longer be known as their parent.
+    send(first, Signal::STOP);
+    let children = children(first);
     send(first, signal);
-    children(first).into_iter().for_each(|child| send(child, signal));
+    children.iter().for_each(|child| send(*child, signal));
+    children
 }
 
 pub(crate) fn send(process: u32, signal: Signal) {
@@ -314,6 +314,11 @@ pub(crate) fn send(process: u32, signal: Signal) {
         // An error means that it has ended.
         let _ = kill_process(process, signal);
     }
+}
+
+/// Whether a process has ended, though nobody may have asked how.
+fn is_gone(process: u32) -> bool {
+    fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default().is_empty()
 }
 
 fn children(parent: u32) -> Vec<u32> {
