@@ -132,14 +132,14 @@ const MEMORY_KIB: u64 = 64 << 10;
 fn invented(count: usize) -> String {
     let record = |number: usize| {
         let letter = |place| char::from(b'a' + (number / 26_usize.pow(place) % 26) as u8);
-        let name: String = (0..5).rev().map(letter).chain((number % 7 == 0).then_some('é')).collect();
+        let name: String = (0..5).rev().map(letter).chain(number.is_multiple_of(7).then_some('é')).collect();
         let (year, month, day) = (1900 + number % 120, 1 + number % 12, 1 + number % 28);
         let date_of_birth = match number {
-            _ if number % 10 == 0 => "null".to_owned(),
+            _ if number.is_multiple_of(10) => "null".to_owned(),
             _ if number % 90 == 1 => format!("\"--{month:02}-{day:02}\""),
             _ => format!("\"{year}-{month:02}-{day:02}\""),
         };
-        let email = if number % 3 == 0 && number % 10 > 0 {
+        let email = if number.is_multiple_of(3) && !number.is_multiple_of(10) {
             "null".to_owned()
         } else {
             format!("\"person{number}@example.org\"")
