@@ -28,6 +28,8 @@ test-all: test test-more ## Also many more kills, and a short run of the fuzzers
 test-more: tools-for-tests
 	HELLO_KILL_CYCLES=20 cargo test --locked --package hello-birthday --test it durability
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test contract --test redis_cluster
+	HELLO_TEST_ALL=1 cargo test --locked --package store --test postgres patroni
+	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange
 	tools/fuzz 60
 
 .PHONY: bench
@@ -36,11 +38,16 @@ bench: ## Measure, side by side in one run; the results are told in docs/benchma
 	cargo run --release --locked --package bench -- --raw target/bench.jsonl
 
 .PHONY: prove
-prove: tools-for-tests ## The long runs: 200 kills under load, ten minutes of fuzzing, and mutants that must be caught
+prove: tools-for-tests ## The long runs: 200 kills, 20 dead masters, outages, a million users, fuzzing, and mutants
 	HELLO_KILL_CYCLES=200 cargo test --release --locked --package hello-birthday --test it durability -- --nocapture
+	HELLO_TEST_ALL=1 HELLO_RECORDS=1000000 cargo test --release --locked --package hello-birthday --test it -- \
+		--nocapture --test-threads 1 outages a_house_of_any_size
+	HELLO_TEST_ALL=1 cargo test --locked --package store --test postgres patroni -- --nocapture
+	HELLO_TEST_ALL=1 HELLO_FAILOVERS=20 cargo test --locked --package store --test redis_cluster -- \
+		--nocapture --test-threads 1 is_lost loss_of_a_failover what_a_replica
 	tools/mutants/run
 	tools/fuzz 600
 
 .PHONY: tools-for-tests
 tools-for-tests:
-	@tools/install curl strace postgresql-15 pgbouncer redis-server redis-tools
+	@tools/install curl strace postgresql-15 patroni etcd-server pgbouncer redis-server redis-tools

@@ -1,11 +1,17 @@
-//! What the store promises while PostgreSQL is killed, frozen, replaced, cancelled, lagging or not yet
-//! migrated.
+//! What the store promises while PostgreSQL is killed, frozen, replaced, cancelled, full, lagging or not
+//! yet migrated.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
 
+#[path = "postgres/load.rs"]
+mod load;
 #[path = "postgres/failover.rs"]
 mod failover;
 #[path = "postgres/fates.rs"]
 mod fates;
+#[path = "postgres/full.rs"]
+mod full;
+#[path = "postgres/patroni.rs"]
+mod patroni;
 #[path = "postgres/replicas.rs"]
 mod replicas;
 #[path = "postgres/schema.rs"]

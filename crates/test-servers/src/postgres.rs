@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::process::Keeper;
-use crate::{Process, free_port, wait_until};
+use crate::{Process, SmallDisk, free_port, wait_until};
 
 /// A running server with the superuser `postgres`, who needs no password. Dropped, it is killed and its
 /// files are gone.
@@ -45,11 +45,28 @@ impl Postgres {
     #[must_use]
     pub fn start_with(settings: &[&str]) -> Self {
         let folder = new_folder();
-        run(program("initdb")
-            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
-            .args(["--locale=C.UTF-8", "-D"])
-            .arg(data(&folder)));
+        run(&mut initdb(&folder));
         Self::start_in(folder, settings.iter().map(ToString::to_string).collect())
+    }
+
+    /// Starts a primary whose write-ahead log is on that disk, in pieces of a megabyte.
+    #[must_use]
+    pub fn start_with_log_on(disk: &SmallDisk) -> Self {
+        let folder = new_folder();
+        run(initdb(&folder).arg("--wal-segsize=1").arg("--waldir").arg(disk.path().join("wal")));
+        Self::start_in(folder, Vec::new())
+    }
+
+    /// Starts a primary that answers after its standby has flushed, and that standby.
+    #[must_use]
+    pub fn start_pair() -> (Self, Self) {
+        let primary = Self::start();
+        let standby = primary.replica("standby");
+        primary.set("synchronous_standby_names", "standby");
+        wait_until("the standby is synchronous", || {
+            primary.sql("postgres", "SELECT sync_state FROM pg_stat_replication") == "sync"
+        });
+        (primary, standby)
     }
 
     /// Starts a primary that speaks TLS with that certificate, on request.
@@ -69,9 +86,7 @@ impl Postgres {
             format!("ssl_cert_file={}", file("server.crt")),
             format!("ssl_key_file={}", file("server.key")),
         ];
-        run(program("initdb")
-            .args(["--no-sync", "--auth=trust", "--username=postgres", "-D"])
-            .arg(data(&folder)));
+        run(&mut initdb(&folder));
         Self::start_in(folder, settings)
     }
 
@@ -131,15 +146,7 @@ impl Postgres {
 
     /// The same where it may be refused.
     pub fn try_sql(&self, database: &str, sql: &str) -> Option<String> {
-        let output = program("psql")
-            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-p"])
-            .arg(self.port.to_string())
-            .args(["-d", database, "-c", sql])
-            .env("PGCONNECT_TIMEOUT", "5")
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        psql(self.port, database, sql)
     }
 
     /// Sets a setting of the whole server, while it runs.
@@ -164,10 +171,11 @@ impl Postgres {
         self.sql("postgres", "SELECT pg_promote()");
     }
 
-    /// Kills every process of the server, as a power cut would.
+    /// Kills every process of the server, as a power cut would, and waits until they are gone.
     pub fn kill(&mut self) {
-        self.signal(Signal::KILL);
+        let children = send_to_all(self.process.id(), Signal::KILL);
         self.process.kill();
+        wait_until("PostgreSQL is gone", || children.iter().all(|child| is_gone(*child)));
     }
 
     /// Starts the server again that was killed.
@@ -178,19 +186,12 @@ impl Postgres {
 
     /// Stops every process of the server in its tracks: connections stay, and nothing answers.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        send_to_all(self.process.id(), Signal::STOP);
     }
 
     /// Lets a frozen server go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    /// Sends a signal to the server's first process, and to its children.
-    fn signal(&self, signal: Signal) {
-        let first = self.process.id();
-        send(first, signal);
-        children(first).into_iter().for_each(|child| send(child, signal));
+        send_to_all(self.process.id(), Signal::CONT);
     }
 }
 
@@ -198,6 +199,27 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The command that makes an empty server in that folder.
+fn initdb(folder: &TempDir) -> Command {
+    let mut initdb = program("initdb");
+    initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]);
+    initdb.args(["--locale=C.UTF-8", "-D"]).arg(data(folder));
+    initdb
+}
+
+/// What the server on that port answers, one line a row; `None` where it refuses.
+pub(crate) fn psql(port: u16, database: &str, sql: &str) -> Option<String> {
+    let output = program("psql")
+        .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-p"])
+        .arg(port.to_string())
+        .args(["-d", database, "-c", sql])
+        .env("PGCONNECT_TIMEOUT", "5")
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
 fn data(folder: &TempDir) -> PathBuf {
@@ -240,7 +262,7 @@ pub(crate) fn new_folder() -> TempDir {
 }
 
 #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
-fn give_away(path: &Path) {
+pub(crate) fn give_away(path: &Path) {
     if let Some((user, group)) = other_user() {
         chown(path, Some(user), Some(group)).expect("root may give files away");
     }
@@ -256,11 +278,14 @@ pub(crate) fn other_user() -> Option<(u32, u32)> {
     Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
 }
 
-/// A program of PostgreSQL, from the newest version that is installed.
-fn program(name: &str) -> Command {
+/// The folder of PostgreSQL's programs, of the newest version that is installed.
+pub(crate) fn programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions.map(|version| version.path().join("bin").join(name)).max();
-    let mut command = Command::new(newest.unwrap_or_else(|| name.into()));
+    versions.map(|version| version.path().join("bin")).max().unwrap_or_default()
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(programs().join(name));
     as_other_user(&mut command);
     command
 }
@@ -285,11 +310,26 @@ fn run(command: &mut Command) {
     }
 }
 
-fn send(process: u32, signal: Signal) {
+/// Sends a signal to a server's first process and to its children; says who they are.
+pub(crate) fn send_to_all(first: u32, signal: Signal) -> Vec<u32> {
+    // Stopped, it begets no more of them; dead, it would no longer be known as their parent.
+    send(first, Signal::STOP);
+    let children = children(first);
+    send(first, signal);
+    children.iter().for_each(|child| send(*child, signal));
+    children
+}
+
+pub(crate) fn send(process: u32, signal: Signal) {
     if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
         // An error means that it has ended.
         let _ = kill_process(process, signal);
     }
+}
+
+/// Whether a process has ended, though nobody may have asked how.
+fn is_gone(process: u32) -> bool {
+    fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default().is_empty()
 }
 
 fn children(parent: u32) -> Vec<u32> {

@@ -156,6 +156,19 @@ impl RedisCluster {
         let places = self.servers.iter().enumerate().filter(|(_, server)| is_master(server));
         places.map(|(place, _)| place).collect()
     }
+
+    /// The place in [`Self::servers`] of a master's replica.
+    ///
+    /// # Panics
+    /// Where it has none.
+    #[expect(clippy::expect_used, reason = "a test ends at the first surprise")]
+    #[must_use]
+    pub fn replica_of(&self, master: usize) -> usize {
+        let follows = format!("master_port:{}\r\n", self.servers[master].port);
+        let replica =
+            self.servers.iter().position(|server| server.cli(&["INFO", "replication"]).contains(&follows));
+        replica.expect("every master has a replica")
+    }
 }
 
 fn cluster_node() -> RedisServer {

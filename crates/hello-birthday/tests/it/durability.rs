@@ -4,7 +4,6 @@
 //! which of its writes was the last one that was kept.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
+use test_servers::SmallDisk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -295,51 +295,21 @@ async fn a_disk_error_beside_the_log_ends_the_service_as_well() {
     }
 }
 
-/// A file system in memory that is small enough to be filled. Dropped, it is gone.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// `None` for who may not mount.
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m", "hello-birthday-test"]).arg(folder.path());
-        match mount.output() {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            refused => {
-                println!("skipped: a small disk can't be mounted: {refused:?}");
-                None
-            }
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 async fn put(client: Client, name: &str) -> Answer {
     client.put(&format!("/hello/{name}"), r#"{"dateOfBirth": "1990-06-15"}"#).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room_again() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let (path, ballast) = (disk.path().join("x.db"), disk.path().join("ballast"));
+    let Some(disk) = SmallDisk::mount(8) else { return };
+    let path = disk.path().join("x.db");
     let mut service = Program::start(&mut serve(&path));
     let client = service.client();
     let first = new_name();
     let answer = put(client, &first).await;
     assert_eq!(answer.status, 204, "{answer:?}");
 
-    let full = std::fs::write(&ballast, vec![0; 16 << 20]).unwrap_err();
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    disk.fill();
     // The files may have some room of their own left; not for 10,000 names.
     let mut refused = None;
     for _ in 0..10_000 {
@@ -367,7 +337,7 @@ async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room_again(
     assert_eq!(client.get(&format!("/hello/{first}")).await.status, 200);
     client.get(&format!("/hello/{name}")).await.assert_refused(404);
 
-    std::fs::remove_file(&ballast).unwrap();
+    disk.make_room();
     let answer = put(client, &name).await;
     assert_eq!(answer.status, 204, "{answer:?}");
     for name in [first, name] {

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tempfile::TempDir;
+use test_servers::{Postgres, RedisCluster, RedisServer};
 
 use crate::process::{Ended, Program, program, run, serve};
 
@@ -121,4 +123,64 @@ fn what_is_not_there_can_be_neither_exported_nor_copied() {
     assert!(!none.exists() && !out.exists());
     let memory = run(&mut program(&["backup", "--store", "sqlite::memory:", out.to_str().unwrap()]));
     assert_eq!(memory.code, Some(1), "{memory:?}");
+}
+
+/// What no command takes more of, in KiB, however many records there are.
+const MEMORY_KIB: u64 = 64 << 10;
+
+/// Records of people who may lack a birthday, its year, or an address, in the order of their names.
+fn invented(count: usize) -> String {
+    let record = |number: usize| {
+        let letter = |place| char::from(b'a' + (number / 26_usize.pow(place) % 26) as u8);
+        let name: String = (0..5).rev().map(letter).chain(number.is_multiple_of(7).then_some('é')).collect();
+        let (year, month, day) = (1900 + number % 120, 1 + number % 12, 1 + number % 28);
+        let date_of_birth = match number {
+            _ if number.is_multiple_of(10) => "null".to_owned(),
+            _ if number % 90 == 1 => format!("\"--{month:02}-{day:02}\""),
+            _ => format!("\"{year}-{month:02}-{day:02}\""),
+        };
+        let email = if number.is_multiple_of(3) && !number.is_multiple_of(10) {
+            "null".to_owned()
+        } else {
+            format!("\"person{number}@example.org\"")
+        };
+        format!("{{\"username\":\"{name}\",\"email\":{email},\"dateOfBirth\":{date_of_birth}}}\n")
+    };
+    (0..count).map(record).collect()
+}
+
+/// Runs a command to its good end within the memory that it may take, and prints what it took.
+fn move_house(name: &str, what: &str, url: &str, file: &Path) {
+    let start = Instant::now();
+    let ended = run(&mut program(&[name, "--store", url, file.to_str().unwrap()]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let (took, peak) = (start.elapsed().as_secs_f64(), ended.peak_kib);
+    println!("{name} {what}: {took:.1} s, at most {peak} KiB; {}", ended.stderr.trim());
+    assert!(peak < MEMORY_KIB, "{ended:?}");
+}
+
+/// With `HELLO_TEST_ALL` through a Redis Cluster of six instead of one server; `HELLO_RECORDS` says how many.
+#[test]
+fn a_house_of_any_size_moves_through_every_store_in_little_memory_and_comes_back_the_same() {
+    let count = std::env::var("HELLO_RECORDS").map_or(3000, |count| count.parse().unwrap());
+    let (folder, records) = (Folder::new(), invented(count));
+    let first = folder.file("first.jsonl", &records);
+    let sqlite = format!("sqlite:{}", folder.path("a.db").display());
+    let postgres = Postgres::start();
+    let postgres_url = postgres.url(&postgres.database());
+    assert_eq!(run(&mut program(&["migrate", "--store", &postgres_url])).code, Some(0));
+    let all = std::env::var_os("HELLO_TEST_ALL").is_some();
+    let cluster = all.then(RedisCluster::start);
+    let server = (!all).then(RedisServer::start);
+    let redis_url = cluster.as_ref().map_or_else(|| server.as_ref().unwrap().url(), RedisCluster::url);
+    let redis = if all { "Redis Cluster" } else { "Redis" };
+    let stores = [("SQLite", &sqlite), ("PostgreSQL", &postgres_url), (redis, &redis_url)];
+
+    let mut file = first;
+    for (what, url) in stores {
+        move_house("import", what, url, &file);
+        file = folder.path(&format!("{what}.jsonl"));
+        move_house("export", what, url, &file);
+        assert!(fs::read_to_string(&file).unwrap() == records, "{what} gave back something else");
+    }
 }

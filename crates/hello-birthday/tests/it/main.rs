@@ -24,6 +24,7 @@ mod cli;
 mod stores;
 mod exchange;
 mod durability;
+mod outages;
 mod privacy;
 mod house;
 mod docs;

@@ -24,6 +24,9 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The most memory that it had resident, in KiB, as was last seen before its end; 0 where there is no
+    /// /proc.
+    pub(crate) peak_kib: u64,
 }
 
 /// The program with these arguments, and none of this process's environment: no setting of whoever runs
@@ -37,8 +40,12 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
 /// A service on a free port, with its data in that file. It doesn't tell of each request: a test makes
 /// thousands.
 pub(crate) fn serve(database: &Path) -> Command {
-    let store = format!("sqlite:{}", database.display());
-    program(&["serve", "--listen", "127.0.0.1:0", "--store", &store, "--log", "info,request=off"])
+    serve_store(&format!("sqlite:{}", database.display()))
+}
+
+/// The same with its data at that URL.
+pub(crate) fn serve_store(url: &str) -> Command {
+    program(&["serve", "--listen", "127.0.0.1:0", "--store", url, "--log", "info,request=off"])
 }
 
 /// The same command as strace runs it: a system call on that file fails or ends the process. `None` where
@@ -114,9 +121,19 @@ impl Program {
 
     /// Waits until it has ended.
     pub(crate) fn ended(mut self) -> Ended {
-        let status = wait_for("the end of a process", || self.child.try_wait().unwrap());
+        let mut peak_kib = 0;
+        let status = wait_for("the end of a process", || {
+            peak_kib = self.peak_kib().unwrap_or(peak_kib);
+            self.child.try_wait().unwrap()
+        });
         let stdout = fs::read_to_string(self.said.path().join("stdout")).unwrap();
-        Ended { code: status.code(), stdout, stderr: self.stderr() }
+        Ended { code: status.code(), stdout, stderr: self.stderr(), peak_kib }
+    }
+
+    fn peak_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
     }
 }
 

@@ -1,23 +1,7 @@
 //! The primary is killed, replaced, frozen or made read-only.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::task::JoinHandle;
-
+use super::load::Load;
 use super::*;
-
-/// A primary that answers after its standby has flushed, and that standby.
-fn pair() -> (Postgres, Postgres) {
-    let primary = Postgres::start();
-    let standby = primary.replica("standby");
-    primary.set("synchronous_standby_names", "standby");
-    test_servers::wait_until("the standby is synchronous", || {
-        primary.sql("postgres", "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
-    });
-    (primary, standby)
-}
 
 fn url_of(first: &Postgres, second: &Postgres, database: &str) -> String {
     let (first, second) = (first.port(), second.port());
@@ -26,46 +10,14 @@ fn url_of(first: &Postgres, second: &Postgres, database: &str) -> String {
     )
 }
 
-/// Saves one name after the other until told to stop, each once, so that nothing later can hide a loss;
-/// says which were done.
-fn writer(store: &Store, number: usize, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
-    let (store, stop) = (store.clone(), Arc::clone(stop));
-    tokio::spawn(async move {
-        let mut done = Vec::new();
-        for count in 0.. {
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let who = format!("w{number}.{count}");
-            match save(&store, &who, numbered(count)).await {
-                Ok(_) => done.push(who),
-                Err(_) => sleep(Duration::from_millis(5)).await,
-            }
-        }
-        done
-    })
-}
-
-/// The names of all users there are.
-async fn all_names(store: &Store) -> HashSet<String> {
-    let (mut names, mut after) = (HashSet::new(), None);
-    loop {
-        let page = store.users(after.as_ref(), 1000).await.unwrap();
-        let Some(last) = page.last() else { return names };
-        after = Some(last.name.clone());
-        names.extend(page.iter().map(|user| user.name.as_str().to_owned()));
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_done_is_lost_when_the_primary_is_killed_and_its_synchronous_standby_promoted() {
     let rounds = std::env::var("HELLO_TEST_FAILOVERS").ok().map_or(2, |rounds| rounds.parse().unwrap());
     for _ in 0..rounds {
-        let (mut primary, standby) = pair();
+        let (mut primary, standby) = Postgres::start_pair();
         let database = migrated(&primary).await;
         let told = Told::open(&url_of(&primary, &standby, &database), Options::default()).await;
-        let stop = Arc::<AtomicBool>::default();
-        let writers: Vec<_> = (0..16).map(|number| writer(&told.store, number, &stop)).collect();
+        let load = Load::start(&told.store);
         eventually("the load runs", async || told.number("batch_size_count") > 100.0).await;
 
         primary.kill();
@@ -77,19 +29,8 @@ async fn nothing_done_is_lost_when_the_primary_is_killed_and_its_synchronous_sta
         assert!(resumed < Duration::from_secs(3), "writes resumed {resumed:?} after the promotion");
         assert_eq!(told.number("failovers_total"), 1.0);
 
-        stop.store(true, Ordering::Relaxed);
-        let mut all_written = Vec::new();
-        for writer in writers {
-            all_written.push(writer.await.unwrap());
-        }
-        let kept = all_names(&told.store).await;
-        let mut done = 0;
-        for written in all_written {
-            let lost: Vec<_> = written.iter().filter(|who| !kept.contains(*who)).collect();
-            assert!(lost.is_empty(), "of {} changes that were done these are lost: {lost:?}", written.len());
-            done += written.len();
-        }
-        println!("{done} changes, resumed after {resumed:?}");
+        let counts = load.stop_and_check(&told.store).await;
+        println!("{counts:?}, resumed after {resumed:?}");
     }
 }
 
@@ -146,7 +87,7 @@ async fn a_frozen_database_is_answered_for_in_time_and_is_used_again_when_it_tha
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_froze_and_was_replaced_is_never_read_again() {
-    let (old, new) = pair();
+    let (old, new) = Postgres::start_pair();
     let database = migrated(&old).await;
     let told = Told::open(&url_of(&old, &new, &database), Options::default()).await;
     save(&told.store, "Anna", numbered(1)).await.unwrap();
@@ -165,7 +106,7 @@ async fn a_primary_that_froze_and_was_replaced_is_never_read_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_turned_read_only_is_left_for_the_new_primary() {
-    let (old, new) = pair();
+    let (old, new) = Postgres::start_pair();
     let database = migrated(&old).await;
     let told = Told::open(&url_of(&old, &new, &database), Options::default()).await;
     save(&told.store, "Anna", numbered(1)).await.unwrap();
