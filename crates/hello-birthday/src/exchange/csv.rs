@@ -212,3 +212,117 @@ fn split_quoted(text: &str) -> Result<(Cow<'_, str>, Option<&str>), InvalidRow> 
         end += 2;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Spaces;
+    use super::super::lines::RECORD_BYTES;
+    use super::*;
+
+    const RULES: Rules = Rules { today: birthday::Date::constant(2026, 11, 23), spaces: Spaces::Refuse };
+
+    /// Where each row stands, and the user as it is written, or why it is none.
+    fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+        let rows = Rows::new(Lines::new(text.as_bytes()), RULES).map_err(|error| error.to_string())?;
+        let told = rows.map(|record| {
+            let Record { lines, user } = record.unwrap();
+            let mut text = Vec::new();
+            let told = user.map(|user| write(&user, &mut text)).map_err(|error| error.to_string());
+            (lines.to_string(), told.err().unwrap_or_else(|| String::from_utf8(text).unwrap()))
+        });
+        Ok(told.collect())
+    }
+
+    #[test]
+    fn columns_go_by_their_names_in_any_order_with_any_ends_of_lines() {
+        let anna = [("line 2".to_owned(), "Anna,a@b.org,1990-06-15\n".to_owned())];
+        for text in [
+            "username,email,dateOfBirth\nAnna,a@b.org,1990-06-15\n",
+            "Birthday,Notes,NAME,EMail\r\n1990-06-15,,Anna,a@b.org\r\n",
+            "\u{feff}name,date_of_birth,email\nAnna,1990-06-15,a@b.org",
+            "\"username\",\"email\",\"DATEOFBIRTH\"\r\n\"Anna\",\"a@b.org\",\"1990-06-15\"\n\n",
+            "x, email ,y,username,birthday\n\"a \"\"b\"\", c\",a@b.org,,Anna,1990-06-15",
+        ] {
+            assert_eq!(read(text).unwrap(), anna, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_may_have_line_ends_and_what_follows_keeps_its_number() {
+        let rows =
+            read("name,notes,birthday\nAnna,\"one\ntwo, \"\"three\"\"\r\n\",--02-29\n\nBob,,1990-06-15")
+                .unwrap();
+        assert_eq!(rows[0], ("lines 2 to 4".into(), "Anna,,--02-29\n".into()));
+        assert_eq!(rows[1], ("line 6".into(), "Bob,,1990-06-15\n".into()));
+    }
+
+    #[test]
+    fn a_table_that_does_not_say_what_is_what_is_refused() {
+        for text in [
+            "",
+            "\n\n",
+            "Anna,a@b.org",
+            "email,birthday\n",
+            "name\nAnna",
+            "username;email;birthday\n",
+            "\"name,email",
+        ] {
+            assert!(read(text).unwrap_err().contains("must name the columns"), "{text}");
+        }
+        for (text, twice) in [
+            ("username,Name,email", "username"),
+            ("name,birthday,dateOfBirth", "date of birth"),
+            ("name,email,EMAIL", "e-mail address"),
+        ] {
+            assert_eq!(read(text).unwrap_err(), format!("two columns are the {twice}; keep one"));
+        }
+    }
+
+    #[test]
+    fn a_bad_row_costs_itself_alone() {
+        let long = "x".repeat(RECORD_BYTES);
+        let long_quoted = format!("\"{}\"", "x\n".repeat(RECORD_BYTES));
+        for (row, reason) in [
+            ("Anna,a@b.org", "the row has 2 fields where the first line has 3"),
+            ("Anna,,1990-06-15,", "the row has 4 fields"),
+            ("Anna,,15.06.1990", "written as YYYY-MM-DD"),
+            ("Anna,,06/15/1990", "written as YYYY-MM-DD"),
+            ("Anna,,1990-06-15 ", "written as YYYY-MM-DD"),
+            ("Anna,,1990-02-30", "must be a real date"),
+            ("Anna,,2026-11-23", "must be before today"),
+            ("Anna,secret,", "the e-mail address must be"),
+            ("Anna,,", "neither an e-mail address nor"),
+            (",a@b.org,", "1 to 64 characters"),
+            ("Anna Secret,a@b.org,", "--spaces"),
+            ("a\"b\",a@b.org,", "a quote must surround"),
+            ("\"Anna\"x,a@b.org,", "a quote must surround"),
+            ("\"Anna\nsecret\"x,a@b.org,", "a quote must surround"),
+            (&format!("Anna,{long},"), "longer than"),
+            (&format!("Anna,{long_quoted},"), "longer than"),
+        ] {
+            let rows = read(&format!("name,email,birthday\nBob,b@b.org,\n{row}\nBob,b@b.org,")).unwrap();
+            assert_eq!(rows.len(), 3, "{reason}");
+            assert!(rows[0].1.starts_with("Bob") && rows[2].1.starts_with("Bob"), "{reason}");
+            let (lines, told) = &rows[1];
+            assert!(lines == "line 3" || lines.starts_with("lines 3 to "), "{lines}");
+            assert!(told.contains(reason) && !told.to_lowercase().contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_open_quote_names_every_line_that_it_took() {
+        let rows = read("name,email\nAnna,a@b\nBob,\"b@b\nCarl,c@b\nDora,d@b\n").unwrap();
+        assert_eq!(rows[1], ("lines 3 to 5".into(), InvalidRow::OpenQuote.to_string()));
+        let rows = read("name,email\n\"Bob,b@b\nCarl,\"c@b\nDora,d@b\n").unwrap();
+        assert_eq!(rows[0], ("lines 2 to 3".into(), InvalidRow::Quote.to_string()));
+        assert_eq!(rows[1], ("line 4".into(), "Dora,d@b,\n".into()));
+    }
+
+    #[test]
+    fn nothing_that_is_written_needs_quotes() {
+        for special in [",", "\"", "\n", "\r"] {
+            assert!(birthday::Name::parse(&format!("a{special}b")).is_err());
+            assert!(Email::parse(&format!("a{special}b@c")).is_err());
+        }
+    }
+}

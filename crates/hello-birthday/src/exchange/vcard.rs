@@ -349,3 +349,156 @@ fn place_outside_quotes(text: &[u8], wanted: u8) -> Option<usize> {
 const fn at(line: u64) -> record::Lines {
     record::Lines { first: line, last: line }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Spaces;
+    use super::super::lines::RECORD_BYTES;
+    use super::*;
+
+    /// Where each card begins, and what it says, or why it is no record.
+    fn read_all(text: &[u8], spaces: Spaces) -> Vec<(String, String)> {
+        let rules = Rules { today: "2026-11-23".parse().unwrap(), spaces };
+        let cards = Cards::new(Lines::new(text), rules).map(|record| {
+            let Record { lines, user } = record.unwrap();
+            let told = user.map(|User { name, email, birthday }| {
+                let email = email.map_or(String::new(), |email| email.as_str().to_owned());
+                let birthday = birthday.map_or(String::new(), birthday::Birthday::to_text);
+                format!("{} {email} {birthday}", name.as_str())
+            });
+            (lines.to_string(), told.unwrap_or_else(|error| error.to_string()))
+        });
+        cards.collect()
+    }
+
+    fn card(properties: &str) -> String {
+        format!("BEGIN:VCARD\nVERSION:3.0\nFN:Anna\n{properties}\nEND:VCARD\n")
+    }
+
+    /// What one card with these properties says.
+    fn read(properties: &str) -> String {
+        let mut told = read_all(card(properties).as_bytes(), Spaces::Refuse);
+        assert_eq!(told.len(), 1, "{properties}");
+        told.remove(0).1
+    }
+
+    #[test]
+    fn whole_dates_are_taken_however_they_are_written_and_an_unknown_year_stays_unknown() {
+        for (property, date) in [
+            ("BDAY:19900615", "1990-06-15"),
+            ("BDAY:1990-06-15", "1990-06-15"),
+            ("bday;value=date:1990-06-15", "1990-06-15"),
+            ("item1.BDAY;VALUE=DATE:19900615", "1990-06-15"),
+            ("BDAY;X-NOTE=\"a:b;c\":19900615", "1990-06-15"),
+            ("BDAY:--0615", "--06-15"),
+            ("BDAY:--06-15", "--06-15"),
+            ("BDAY:--0229", "--02-29"),
+            ("BDAY;X-APPLE-OMIT-YEAR=1604:1604-02-29", "--02-29"),
+            ("BDAY;VALUE=date;X-APPLE-OMIT-YEAR=1604:16040229", "--02-29"),
+            ("BDAY;X-APPLE-OMIT-YEAR=1604:1990-06-15", "1990-06-15"),
+            ("BDAY;VALUE=date-time:1990-06-15T22:30:00", "1990-06-15"),
+            ("BDAY:19900615T223000+0200", "1990-06-15"),
+            ("BDAY:1990-06-15T00:00:00Z", "1990-06-15"),
+            ("BDAY:1990-06-15T00:00:00.000Z", "1990-06-15"),
+            ("BDAY:199\n 00\n\t615", "1990-06-15"),
+            ("BDAY:19900615\nBDAY:1990-06-15", "1990-06-15"),
+        ] {
+            assert_eq!(read(property), format!("Anna  {date}"), "{property}");
+        }
+    }
+
+    #[test]
+    fn a_date_that_would_have_to_be_guessed_is_refused() {
+        for (property, reason) in [
+            ("BDAY;VALUE=text:circa 1990", "a text, not a date"),
+            ("BDAY:1990", "a whole date"),
+            ("BDAY:1990-06", "a whole date"),
+            ("BDAY:---15", "a whole date"),
+            ("BDAY:--06", "a whole date"),
+            ("BDAY:15.06.1990", "a whole date"),
+            ("BDAY:06/15/1990", "a whole date"),
+            ("BDAY:1990-6-15", "a whole date"),
+            ("BDAY:199006-15", "a whole date"),
+            ("BDAY:1990-0615", "a whole date"),
+            ("BDAY:19é0615", "a whole date"),
+            ("BDAY:19900615T", "a whole date"),
+            ("BDAY:19900615Tnoon", "a whole date"),
+            ("BDAY:1990-06-15T22:00:00Z", "a time in UTC"),
+            ("BDAY:19900615T220000+00:00", "a time in UTC"),
+            ("BDAY:19900230", "a real date"),
+            ("BDAY:--0230", "a real date"),
+            ("BDAY:20270101", "before today"),
+            ("BDAY;ENCODING=QUOTED-PRINTABLE:1990=2D06=2D15", "ENCODING"),
+            ("BDAY:19900615\nBDAY:19900616", "two different BDAY"),
+        ] {
+            let told = read(property);
+            assert!(told.contains(reason), "{property}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_preferred_address_counts_then_the_first() {
+        for (properties, address) in [
+            ("EMAIL:a@b\nEMAIL:c@d", "a@b"),
+            ("EMAIL:\nEMAIL:c@d", "c@d"),
+            ("EMAIL;TYPE=HOME:a@b\nitem2.EMAIL;type=INTERNET;type=pref:c@d", "c@d"),
+            ("EMAIL:a@b\nEMAIL;TYPE=\"work,pref\":c@d", "c@d"),
+            ("EMAIL;PREF=2:a@b\nEMAIL;PREF=1:c@d", "c@d"),
+            ("EMAIL;HOME:a@b\nEMAIL;PREF:c@d", "c@d"),
+        ] {
+            assert_eq!(read(properties), format!("Anna {address} "), "{properties}");
+        }
+    }
+
+    #[test]
+    fn names_are_unescaped_unfolded_and_written_as_one_word_only_where_that_is_asked_for() {
+        let named = |name: &str, spaces| {
+            let text = format!("BEGIN:VCARD\r\nVERSION:4.0\r\nFN:{name}\r\nBDAY:19900615\r\nEND:VCARD\r\n");
+            read_all(text.as_bytes(), spaces).remove(0).1
+        };
+        assert_eq!(named("Jose\u{301}", Spaces::Refuse), "José  1990-06-15");
+        assert_eq!(named("An\r\n na", Spaces::Refuse), "Anna  1990-06-15");
+        assert!(named("Anna Müller", Spaces::Refuse).contains("--spaces"));
+        assert_eq!(named("Anna  Müller ", Spaces::Drop), "AnnaMüller  1990-06-15");
+        assert_eq!(named("Anna \\n Müller", Spaces::Underscore), "Anna_Müller  1990-06-15");
+        assert!(named("Müller\\, Anna", Spaces::Drop).contains("must start with"));
+        assert_eq!(unescape(r"a\,b\;c\\d\ne\x\"), "a,b;c\\d\ne\\x\\");
+        // A fold may stand between the bytes of one character.
+        let text = b"BEGIN:VCARD\nVERSION:4.0\nFN:Jos\xc3\n \xa9\nBDAY:19900615\nEND:VCARD";
+        assert_eq!(read_all(text, Spaces::Refuse).remove(0).1, "José  1990-06-15");
+    }
+
+    #[test]
+    fn a_bad_card_costs_itself_alone() {
+        let good = card("BDAY:19900615");
+        let long = "x".repeat(RECORD_BYTES);
+        for (bad, reason) in [
+            (
+                "BEGIN:VCARD\nVERSION:2.1\nFN;ENCODING=QUOTED-PRINTABLE:=41=\n=42\nEND:VCARD\n",
+                "VERSION:3.0 or",
+            ),
+            ("BEGIN:VCARD\nFN:Anna\nBDAY:19900615\nEND:VCARD\n", "VERSION:3.0 or"),
+            ("BEGIN:VCARD\nVERSION:3.0\nBDAY:19900615\nEND:VCARD\n", "has no FN"),
+            ("BEGIN:VCARD\nVERSION:3.0\nFN:Anna\nEMAIL:a@b\n", "no END:VCARD"),
+            ("Secret\n", "not within a card"),
+            (&card(""), "neither an e-mail address nor"),
+            (&card("BDAY:19900615\nsecret"), "not NAME:value"),
+            (&card("EMAIL:secret"), "the e-mail address must be"),
+            (&card("FN:\u{7f}\nBDAY:19900615").replacen("FN:Anna\n", "", 1), "must start with"),
+            (&card(&format!("EMAIL:{long}")), "longer than"),
+        ] {
+            let told = read_all(format!("{good}{bad}{good}").as_bytes(), Spaces::Refuse);
+            let lines: Vec<_> = told.iter().map(|(line, _)| line.as_str()).collect();
+            assert_eq!(lines[..2], ["line 1", "line 6"], "{reason}");
+            assert_eq!((told.len(), &*told[0].1, &*told[2].1), (3, "Anna  1990-06-15", "Anna  1990-06-15"));
+            assert!(told[1].1.contains(reason) && !told[1].1.contains("ecret"), "{}", told[1].1);
+        }
+    }
+
+    #[test]
+    fn pictures_are_passed_over_however_they_are_folded() {
+        let lines = " x\n".repeat(RECORD_BYTES);
+        let long = "x".repeat(3 * RECORD_BYTES);
+        assert_eq!(read(&format!("PHOTO:y\n{lines}LOGO:{long}\nBDAY:19900615")), "Anna  1990-06-15");
+    }
+}
