@@ -319,6 +319,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_that_is_never_closed_costs_no_memory() {
+        let endless = format!("name,email\n\"{}", "\n".repeat(20 * RECORD_BYTES));
+        let mut rows = Rows::new(Lines::new(endless.as_bytes()), RULES).unwrap();
+        assert!(rows.next().unwrap().unwrap().user.is_err() && rows.next().is_none());
+        assert!(rows.source.row.capacity() <= 4 * RECORD_BYTES, "{}", rows.source.row.capacity());
+    }
+
+    #[test]
     fn nothing_that_is_written_needs_quotes() {
         for special in [",", "\"", "\n", "\r"] {
             assert!(birthday::Name::parse(&format!("a{special}b")).is_err());

@@ -74,3 +74,49 @@ impl<R: BufRead> Lines<R> {
         Ok(read > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_lf_crlf_or_the_text_and_are_numbered() {
+        let mut lines = Lines::new("\u{feff}a\n\r\nb\rc\r\n \u{feff}d\"\"".as_bytes());
+        let mut read = Vec::new();
+        loop {
+            let (folded, mut text) = (lines.is_folded().unwrap(), Vec::new());
+            let Some(line) = lines.append_next(&mut text).unwrap() else { break };
+            read.push((line.number, line.quotes, folded, String::from_utf8(text).unwrap()));
+        }
+        let line = |number, quotes, folded, text: &str| (number, quotes, folded, text.to_owned());
+        assert_eq!(
+            read,
+            [
+                line(1, 0, false, "a"),
+                line(2, 0, false, ""),
+                line(3, 0, false, "b\rc"),
+                line(4, 2, true, " \u{feff}d\"\"")
+            ]
+        );
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound_of_one_line_or_of_many() {
+        let long = format!("{}\"\nnext\n", "x".repeat(10 * RECORD_BYTES));
+        let (mut lines, mut text) = (Lines::new(long.as_bytes()), Vec::new());
+        let line = lines.append_next(&mut text).unwrap().unwrap();
+        assert_eq!((line.whole, line.quotes), (false, 1));
+        assert!(text.len() <= RECORD_BYTES);
+        text.clear();
+        assert!(lines.append_next(&mut text).unwrap().unwrap().whole);
+        assert_eq!(text, b"next");
+
+        let many = "12345678\n".repeat(RECORD_BYTES);
+        let mut lines = Lines::new(many.as_bytes());
+        let mut whole = 0;
+        while let Some(line) = lines.append_next(&mut text).unwrap() {
+            whole += usize::from(line.whole);
+        }
+        assert!(text.len() <= RECORD_BYTES && (1..RECORD_BYTES).contains(&whole), "{whole}");
+    }
+}

@@ -19,7 +19,7 @@ const CACHE_KIB: i64 = 16 << 10;
 /// The connection that takes in, and what keeps other writers out meanwhile. No reader keeps a snapshot, no
 /// other change waits: this is not the store that is served.
 pub(crate) struct Import {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Let go of after the connection is closed.
     _lock: Option<Lock>,
 }
