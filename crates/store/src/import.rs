@@ -1,8 +1,7 @@
 //! How are a great many records taken in? As few commits as the engine can make of them, not one answer each.
 
-use tokio::sync::mpsc::Receiver;
-
 use birthday::User;
+use tokio::sync::mpsc::Receiver;
 
 use crate::{OpenError, Outcome, StoreError};
 

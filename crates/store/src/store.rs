@@ -81,8 +81,8 @@ impl Store {
         Backend::backup(location, copy).await
     }
 
-    /// Takes in the records that arrive until no more do, and tells now and then how far it is. An embedded store may be read meanwhile, and is kept from
-    /// other writers.
+    /// Takes in the records that arrive until no more do, and tells now and then how far it is. An
+    /// embedded store may be read meanwhile, and is kept from other writers.
     ///
     /// # Errors
     /// One sentence for the operator: why not all were taken in. Taking them in again is safe.

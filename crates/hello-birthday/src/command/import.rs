@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ fn open(path: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
 }
 
 fn try_out(records: Records) -> Result<Tally, Failure> {
-    let tally = for_each_good(records, drop)?;
+    let tally = for_each_good(records, |_| ControlFlow::Continue(()))?;
     progress::say(&format!("{} records could be imported; nothing was written", tally.good));
     Ok(tally)
 }
@@ -74,31 +75,36 @@ fn take_in(settings: &ImportSettings, records: Records) -> Result<Tally, Failure
     })
 }
 
+/// Reads until there is nothing more, or nobody who takes it: whoever doesn't has failed, and says so itself.
 fn read_batches(records: Records, sender: mpsc::Sender<Vec<User>>) -> Result<Tally, Failure> {
     let mut batch = Vec::with_capacity(IMPORT_BATCH);
-    // Whoever no longer takes records has failed, and says so itself.
-    let hand_over = |batch: &mut Vec<User>| {
-        drop(sender.blocking_send(std::mem::replace(batch, Vec::with_capacity(IMPORT_BATCH))));
+    let hand_over = |batch| match sender.blocking_send(batch) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
     };
     let tally = for_each_good(records, |user| {
         batch.push(user);
-        if batch.len() == IMPORT_BATCH {
-            hand_over(&mut batch);
+        if batch.len() < IMPORT_BATCH {
+            return ControlFlow::Continue(());
         }
+        hand_over(std::mem::replace(&mut batch, Vec::with_capacity(IMPORT_BATCH)))
     });
-    hand_over(&mut batch);
+    // What is left goes in even where reading ended early; the failure is told afterwards.
+    let _ = hand_over(batch);
     tally
 }
 
 /// Hands over the good records; says which are bad.
-fn for_each_good(records: Records, mut take: impl FnMut(User)) -> Result<Tally, Failure> {
+fn for_each_good(records: Records, mut take: impl FnMut(User) -> ControlFlow<()>) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for record in records {
         let record = record.map_err(Failure::failed)?;
         match record.user {
             Ok(user) => {
                 tally.good += 1;
-                take(user);
+                if take(user).is_break() {
+                    break;
+                }
             }
             Err(reason) => {
                 tally.bad += 1;

@@ -48,6 +48,13 @@ struct Property<'a> {
     value: &'a [u8],
 }
 
+/// What one line led to.
+enum Step {
+    Record(Record),
+    Nothing,
+    End,
+}
+
 /// Why a card is no record.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCard {
@@ -94,10 +101,8 @@ impl<R: BufRead> Cards<R> {
     fn step(&mut self) -> Result<Step, Unreadable> {
         self.text.clear();
         let Some(line) = self.lines.append_next(&mut self.text)? else {
-            return Ok(self
-                .card
-                .take()
-                .map_or(Step::End, |card| Step::Record(card.refused(InvalidCard::Unended))));
+            let unended = self.card.take().map(|card| card.refused(InvalidCard::Unended));
+            return Ok(unended.map_or(Step::End, Step::Record));
         };
         let mut whole = line.whole;
         while self.lines.is_folded()? {
@@ -130,13 +135,6 @@ impl<R: BufRead> Cards<R> {
             Step::Record(Record { lines: at(line), user: Err(InvalidCard::Outside.into()) })
         }
     }
-}
-
-/// What one line led to.
-enum Step {
-    Record(Record),
-    Nothing,
-    End,
 }
 
 impl<R: BufRead> Iterator for Cards<R> {

@@ -270,6 +270,11 @@ async fn beside_a_running_service_one_can_export_and_back_up_but_not_import() {
         assert_eq!(refused.code, Some(1));
         assert!(refused.sentence().contains("is in use: another hello-birthday (process "), "{refused:?}");
     }
+    // Nothing is read on for a store that takes nothing: the bad line at the end is never come to.
+    let many = (0..100_000).map(|number| format!("{{\"username\":\"u{number}\",\"email\":\"a@b\"}}\n"));
+    let many = folder.file("many.jsonl", &(many.collect::<String>() + "nonsense\n"));
+    let refused = command("import", &database, &[many.to_str().unwrap()]);
+    assert!(refused.sentence().contains("is in use") && !refused.stderr.contains("line "), "{refused:?}");
     drop(service);
     assert_eq!(command("export", &copy, &[]).stdout.lines().count(), 1);
 }
