@@ -1,15 +1,24 @@
 //! Which engine answers? One variant an engine, one match an operation.
 
 use std::path::Path;
+use std::pin::pin;
 
 use birthday::{Birthday, Name, User};
+use futures_util::{StreamExt as _, stream};
 use prometheus_client::registry::Registry;
 
 use crate::metrics::Metrics;
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::sqlite::{self, Sqlite};
-use crate::{Change, Location, Migrated, OpenError, Options, Outcome, StoreError};
+use crate::{
+    Batches, Change, ImportError, Imported, Location, Migrated, OpenError, Options, Outcome, Reason,
+    StoreError,
+};
+
+/// Records of an import that are on their way to a server at once: enough to fill one batch while another
+/// is written.
+const UNDER_WAY: usize = 2048;
 
 /// The engines; the set is closed, and the compiler lists every place to touch when one is added.
 #[derive(Clone)]
@@ -59,6 +68,52 @@ impl Backend {
                 Err(OpenError::NoBackup { place: location.to_string() })
             }
         }
+    }
+
+    pub(crate) async fn import(
+        location: &Location,
+        options: Options,
+        batches: Batches,
+        progress: impl FnMut(Imported) + Send + 'static,
+    ) -> Result<Imported, ImportError> {
+        let import = match location {
+            Location::SqliteFile(path) => sqlite::Import::open_file(path, options)?,
+            Location::SqliteMemory => sqlite::Import::open_memory()?,
+            Location::Postgres(_) | Location::Redis(_) => {
+                let registry = &mut Registry::default();
+                let metrics = Metrics::register(registry);
+                let backend = Self::open(location, options, &metrics, registry).await?;
+                // A server may be away for who serves; who writes at once needs it now.
+                let imported = match backend.ping().await {
+                    Ok(()) => backend.commit_each(batches, progress).await.map_err(ImportError::BrokenOff),
+                    Err(error) => {
+                        let (place, reason) = (location.to_string(), error.reason().clone());
+                        Err(OpenError::Away { place, reason }.into())
+                    }
+                };
+                backend.close().await;
+                return imported;
+            }
+        };
+        let work = move || import.take_in(batches, progress);
+        let ended = |_| StoreError::Unknown(Reason::Unavailable("it ended before it answered".into()));
+        tokio::task::spawn_blocking(work).await.map_err(ended)?
+    }
+
+    /// A server's worker makes batches by itself of what is on its way at once.
+    async fn commit_each(
+        &self,
+        mut batches: Batches,
+        mut progress: impl FnMut(Imported),
+    ) -> Result<Imported, StoreError> {
+        let users = stream::poll_fn(move |context| batches.poll_recv(context)).flat_map(stream::iter);
+        let mut outcomes = pin!(users.map(|user| self.commit(Change::Put(user))).buffer_unordered(UNDER_WAY));
+        let mut imported = Imported::default();
+        while let Some(outcome) = outcomes.next().await {
+            imported.count(outcome?);
+            progress(imported);
+        }
+        Ok(imported)
     }
 
     pub(crate) async fn migrate(location: &Location, options: Options) -> Result<Migrated, OpenError> {

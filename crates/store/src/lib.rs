@@ -5,6 +5,7 @@
 mod store;
 mod change;
 mod error;
+mod import;
 mod location;
 mod lane;
 mod recent;
@@ -17,6 +18,7 @@ mod metrics;
 
 pub use change::{Change, Outcome};
 pub use error::{OpenError, Reason, StoreError};
+pub use import::{Batches, IMPORT_BATCH, ImportError, Imported};
 pub use location::{InvalidLocation, Location};
 pub use migrate::Migrated;
 pub use postgres::{Address, AddressParts, InvalidAddress};

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use crate::backend::Backend;
 use crate::metrics::{Metrics, Operation};
-use crate::{Change, Location, Migrated, OpenError, Outcome, StoreError};
+use crate::{Batches, Change, ImportError, Imported, Location, Migrated, OpenError, Outcome, StoreError};
 
 /// How long a store may take for one answer: the service promises the head of its own answer within
 /// 2 s, and needs a moment to write it.
@@ -79,6 +79,20 @@ impl Store {
     /// One sentence for the operator: why there is no copy.
     pub async fn backup(location: &Location, copy: &Path) -> Result<u64, OpenError> {
         Backend::backup(location, copy).await
+    }
+
+    /// Takes in the records that arrive until no more do, and tells now and then how far it is. An
+    /// embedded store may be read meanwhile, and is kept from other writers.
+    ///
+    /// # Errors
+    /// One sentence for the operator: why not all were taken in. Taking them in again is safe.
+    pub async fn import(
+        location: &Location,
+        options: Options,
+        batches: Batches,
+        progress: impl FnMut(Imported) + Send + 'static,
+    ) -> Result<Imported, ImportError> {
+        Backend::import(location, options, batches, progress).await
     }
 
     /// Brings the schema at that place up to date and says from where to where that went.

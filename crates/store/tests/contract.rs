@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use birthday::{Birthday, Email, Name, User};
 use prometheus_client::registry::Registry;
-use store::{Change, Location, OpenError, Options, Outcome, Store};
+use store::{Change, Imported, Location, OpenError, Options, Outcome, Store};
 use test_servers::{PgBouncer, Postgres, RedisCluster, RedisServer, wait_until};
 
 /// An empty store, and what has to live as long as it does.
@@ -303,6 +303,37 @@ async fn a_record_from_elsewhere_adds_and_changes_but_erases_nothing() {
         assert_eq!(put(Some("b@example.org"), Some(day(6, 15, None))).await, Outcome::Done);
         assert_eq!(kept().await, both("b@example.org", "--06-15"), "a birthday is kept as a whole");
         assert_eq!(store.users(None, 10).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_takes_everything_in_counts_it_and_lets_the_later_record_of_a_name_win() {
+    for Fresh { store, location, options, _folder, _servers } in every_store().await {
+        if location == Location::SqliteMemory {
+            continue;
+        }
+        save(&store, "u7", day(6, 15, None)).await;
+        store.close().await;
+        let user = |number: i64, birthday| User { name: name(&format!("u{number}")), email: None, birthday };
+        let users = |birthday| (0..5000).map(move |number| user(number, Some(birthday))).collect();
+        let import = async |batches: Vec<Vec<User>>| {
+            let (sender, receiver) = tokio::sync::mpsc::channel(batches.len());
+            for batch in batches {
+                sender.send(batch).await.unwrap();
+            }
+            drop(sender);
+            Store::import(&location, options.clone(), receiver, |_| ()).await.unwrap()
+        };
+        let again = vec![user(3, Some(day(1, 1, None))), user(3, Some(day(2, 29, None)))];
+        let imported = import(vec![users(day(6, 15, None)), again]).await;
+        assert_eq!(imported, Imported { taken: 5001, unchanged: 1 });
+        let imported = import(vec![users(day(6, 15, None))]).await;
+        assert_eq!(imported, Imported { taken: 1, unchanged: 4999 });
+        import(vec![vec![user(3, Some(day(1, 1, None))), user(3, Some(day(2, 29, None)))]]).await;
+        let store = reopen(&location, &options).await;
+        assert_eq!(store.birthday(&name("u3")).await.unwrap(), Some(day(2, 29, None)));
+        assert_eq!(store.birthday(&name("u4999")).await.unwrap(), Some(day(6, 15, None)));
+        assert_eq!(store.users(None, 10_000).await.unwrap().len(), 5000);
     }
 }
 

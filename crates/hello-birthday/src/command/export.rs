@@ -1,4 +1,4 @@
-//! `export`: write every record, a line each, in the order of their names' bytes.
+//! `export`: write every record, in the order of their names' bytes.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,12 +10,13 @@ use store::Store;
 use super::Failure;
 use super::progress;
 use super::settings::ExportSettings;
-use crate::exchange::write_line;
+use crate::exchange::Output;
 
 /// Records read at once.
 const PAGE: usize = 1000;
 
 pub(super) fn run(settings: &ExportSettings) -> Result<(), Failure> {
+    let format = settings.format()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
@@ -24,9 +25,9 @@ pub(super) fn run(settings: &ExportSettings) -> Result<(), Failure> {
         let store = store.map_err(Failure::failed)?;
         let progress = progress::counter();
         let result = match &settings.file {
-            None => write_all(&store, io::stdout().lock(), &progress).await,
+            None => write_all(&store, format, io::stdout().lock(), &progress).await,
             Some(path) => match create(path) {
-                Ok(file) => write_all(&store, file, &progress).await,
+                Ok(file) => write_all(&store, format, file, &progress).await,
                 Err(error) => Err(Failure::Failed(format!("{} can't be written: {error}", path.display()))),
             },
         };
@@ -43,15 +44,21 @@ fn create(path: &std::path::Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-async fn write_all(store: &Store, out: impl Write, progress: &ProgressBar) -> Result<u64, Failure> {
+async fn write_all(
+    store: &Store,
+    format: Output,
+    out: impl Write,
+    progress: &ProgressBar,
+) -> Result<u64, Failure> {
     let unwritten = |error: io::Error| Failure::Failed(format!("the export can't be written: {error}"));
     let mut out = BufWriter::new(out);
+    out.write_all(format.head().as_bytes()).map_err(unwritten)?;
     let (mut after, mut records) = (None, 0);
     loop {
         let users = store.users(after.as_ref(), PAGE).await.map_err(Failure::failed)?;
         let mut lines = Vec::new();
         for user in &users {
-            write_line(user, &mut lines);
+            format.write(user, &mut lines);
         }
         out.write_all(&lines).map_err(unwritten)?;
         records += users.len() as u64;

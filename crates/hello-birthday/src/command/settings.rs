@@ -22,6 +22,7 @@ use store::{Location, Options};
 use super::postgres_settings::PostgresSettings;
 use super::redis_settings::RedisSettings;
 use crate::access::{Label, Scopes, TokensFile, parse_day};
+use crate::exchange::{self, Spaces};
 use crate::log::{Filter, Format};
 
 /// Where the data is if nobody says.
@@ -46,9 +47,10 @@ pub(super) enum Command {
     Serve(ServeSettings),
     /// Bring the store's schema up to date, and end
     Migrate(StoreSettings),
-    /// Write every record, a JSON object a line, while the store may be served
+    /// Write every record, as JSON lines or CSV, while the store may be served
     Export(ExportSettings),
-    /// Take in records, a JSON object a line; what is there already stays, unless a record says otherwise
+    /// Take in records of JSON lines, CSV or vCards; what is there already stays, unless a record says
+    /// otherwise
     Import(ImportSettings),
     /// Copy the embedded store into a new file, while it may be served
     Backup(BackupSettings),
@@ -196,6 +198,9 @@ pub(super) struct ExportSettings {
     pub(super) store: StoreSettings,
     /// The file to write, which must not be there yet; without it, standard output
     pub(super) file: Option<PathBuf>,
+    /// How records are written [default: as the file's name ends, in .jsonl or .csv; jsonl for standard output]
+    #[arg(long)]
+    format: Option<exchange::Output>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -204,6 +209,13 @@ pub(super) struct ImportSettings {
     pub(super) store: StoreSettings,
     /// The file to read; without it, standard input
     pub(super) file: Option<PathBuf>,
+    /// How records are written [default: as the file's name ends, in .jsonl, .csv or .vcf; jsonl for
+    /// standard input]
+    #[arg(long)]
+    format: Option<exchange::Format>,
+    /// What is done about a name with spaces, such as Anna Müller: a username has none
+    #[arg(long, value_name = "WAY", default_value = "refuse")]
+    pub(super) spaces: Spaces,
     /// Say which lines are bad, and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -339,6 +351,24 @@ impl ListenSettings {
 impl ImportSettings {
     pub(super) fn time_zone(&self) -> Zone {
         self.zone.time_zone.clone()
+    }
+
+    pub(super) fn format(&self) -> Result<exchange::Format, UsageError> {
+        let told = self.format.or_else(|| match &self.file {
+            Some(file) => exchange::Format::of(file),
+            None => Some(exchange::Format::Jsonl),
+        });
+        told.ok_or_else(|| UsageError::new("--format: the file's name doesn't end in .jsonl, .csv or .vcf"))
+    }
+}
+
+impl ExportSettings {
+    pub(super) fn format(&self) -> Result<exchange::Output, UsageError> {
+        let told = self.format.or_else(|| match &self.file {
+            Some(file) => exchange::Output::of(file),
+            None => Some(exchange::Output::Jsonl),
+        });
+        told.ok_or_else(|| UsageError::new("--format: the file's name doesn't end in .jsonl or .csv"))
     }
 }
 

@@ -1,7 +1,13 @@
 //! A record a line: the same object that `GET /user/<username>` answers with.
 
-use birthday::{Birthday, Date, Email, InvalidBirthday, InvalidEmail, InvalidName, Name, User};
+use std::io::BufRead;
+
+use birthday::{Birthday, User};
 use serde::{Deserialize, Serialize};
+
+use super::lines::Lines;
+use super::record::Said;
+use super::{InvalidRecord, Record, Rules, Unreadable, record};
 
 /// All that is kept of a user, in the words of the interface.
 #[derive(Deserialize, Serialize)]
@@ -15,28 +21,6 @@ pub struct WholeUser {
     date_of_birth: Option<String>,
 }
 
-/// Why a line is no record. The words repeat nothing of it.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidRecord {
-    /// Not an object with these keys.
-    #[error(
-        r#"not a JSON object such as {{"username": "Anna", "email": null, "dateOfBirth": "1990-06-15"}}"#
-    )]
-    Form,
-    /// Its name is none.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// Its address is none.
-    #[error(transparent)]
-    Email(#[from] InvalidEmail),
-    /// Its date is none.
-    #[error(transparent)]
-    Birthday(#[from] InvalidBirthday),
-    /// Nothing but a name, which is nobody.
-    #[error("the record has neither an e-mail address nor a date of birth")]
-    Empty,
-}
-
 impl From<&User> for WholeUser {
     fn from(user: &User) -> Self {
         Self {
@@ -48,36 +32,68 @@ impl From<&User> for WholeUser {
 }
 
 /// Appends the record and a line feed.
-pub fn write_line(user: &User, text: &mut Vec<u8>) {
+pub(super) fn write(user: &User, text: &mut Vec<u8>) {
     // Texts always have a JSON form, and writing to memory can't fail.
     let _ = serde_json::to_writer(&mut *text, &WholeUser::from(user));
     text.push(b'\n');
 }
 
-/// Reads one line, with or without its line feed.
-///
-/// # Errors
-/// The first thing that is wrong with it.
-pub fn read_line(line: &[u8], today: Date) -> Result<User, InvalidRecord> {
-    // A JSON array would be taken for an object with its values in order.
-    if line.trim_ascii_start().first() != Some(&b'{') {
-        return Err(InvalidRecord::Form);
+/// The objects of a text, a line each.
+pub(super) struct Objects<R> {
+    lines: Lines<R>,
+    rules: Rules,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Objects<R> {
+    pub(super) const fn new(lines: Lines<R>, rules: Rules) -> Self {
+        Self { lines, rules, line: Vec::new() }
     }
-    let record: WholeUser = serde_json::from_slice(line).map_err(|_| InvalidRecord::Form)?;
-    let user = User {
-        name: Name::parse(&record.username)?,
-        email: record.email.as_deref().map(Email::parse).transpose()?,
-        birthday: record.date_of_birth.map(|text| Birthday::parse(&text, today)).transpose()?,
-    };
-    if user.email.is_none() && user.birthday.is_none() { Err(InvalidRecord::Empty) } else { Ok(user) }
+
+    fn user(&self) -> Result<User, InvalidRecord> {
+        // A JSON array would be taken for an object with its values in order.
+        if self.line.trim_ascii_start().first() != Some(&b'{') {
+            return Err(InvalidRecord::Object);
+        }
+        let said: WholeUser = serde_json::from_slice(&self.line).map_err(|_| InvalidRecord::Object)?;
+        self.rules.read(&Said {
+            name: &said.username,
+            email: said.email.as_deref(),
+            date_of_birth: said.date_of_birth.as_deref(),
+        })
+    }
+}
+
+impl<R: BufRead> Iterator for Objects<R> {
+    type Item = Result<Record, Unreadable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.line.clear();
+            let line = match self.lines.append_next(&mut self.line) {
+                Ok(line) => line?,
+                Err(error) => return Some(Err(error)),
+            };
+            let lines = record::Lines { first: line.number, last: line.number };
+            if !line.whole {
+                return Some(Ok(Record { lines, user: Err(InvalidRecord::Length) }));
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Some(Ok(Record { lines, user: self.user() }));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Spaces;
     use super::*;
 
-    fn read(line: &str) -> Result<User, String> {
-        read_line(line.as_bytes(), "2026-11-23".parse().unwrap()).map_err(|error| error.to_string())
+    fn read(line: &'static str) -> Result<User, String> {
+        let rules = Rules { today: "2026-11-23".parse().unwrap(), spaces: Spaces::Refuse };
+        let mut objects = Objects::new(Lines::new(line.as_bytes()), rules);
+        objects.next().unwrap().unwrap().user.map_err(|error| error.to_string())
     }
 
     #[test]
@@ -88,7 +104,7 @@ mod tests {
             r#"{"username":"Anna","email":"a@b.org","dateOfBirth":null}"#,
         ] {
             let mut text = Vec::new();
-            write_line(&read(line).unwrap(), &mut text);
+            write(&read(line).unwrap(), &mut text);
             assert_eq!(String::from_utf8(text).unwrap(), format!("{line}\n"));
         }
         let (short, long) =
@@ -99,14 +115,13 @@ mod tests {
     #[test]
     fn a_line_that_is_no_record_is_told_why_without_repeating_it() {
         for (line, reason) in [
-            ("", "not a JSON object"),
             ("[]", "not a JSON object"),
             (r#"["Anna", null, null]"#, "not a JSON object"),
             (r#"{"username": 5}"#, "not a JSON object"),
             (r#"{"email": "secret@b.org"}"#, "not a JSON object"),
             (r#"{"username": "Anna"}"#, "neither an e-mail address nor"),
             (r#"{"username": "Anna"} x"#, "not a JSON object"),
-            (r#"{"username": "Secret Name"}"#, "the username must start with"),
+            (r#"{"username": "Secret Name"}"#, "the name has spaces"),
             (r#"{"username": "Anna", "email": "secret"}"#, "the e-mail address must be"),
             (r#"{"username": "Anna", "dateOfBirth": "15.06.1990"}"#, "written as YYYY-MM-DD"),
             (r#"{"username": "Anna", "dateOfBirth": "2023-02-29"}"#, "must be a real date"),

@@ -89,7 +89,171 @@ fn a_line_that_never_ends_is_no_record() {
     let endless = folder.file("records.jsonl", &"x".repeat(100_000));
     let refused = command("import", &folder.path("a.db"), &[endless.to_str().unwrap()]);
     assert_eq!(refused.code, Some(1));
-    assert!(refused.sentence().starts_with("line 1 is longer than"), "{refused:?}");
+    assert!(refused.stderr.starts_with("line 1: the record is longer than"), "{refused:?}");
+}
+
+const TABLE: &str = "username,email,dateOfBirth
+Anna,,1990-06-15
+José,jose@example.org,--02-29
+my_username,me@example.org,
+";
+
+const CARDS: &str = "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Anna\r\nBDAY:19900615\r\nEND:VCARD\r\n\
+    BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Jose\u{301}\r\nEMAIL:jose@example.org\r\n\
+    BDAY;X-APPLE-OMIT-YEAR=1604:1604-02-29\r\nEND:VCARD\r\n\
+    BEGIN:VCARD\r\nVERSION:4.0\r\nFN:my_username\r\nEMAIL:me@example.org\r\nEND:VCARD\r\n";
+
+#[test]
+fn a_table_and_an_address_book_say_the_same_as_lines_of_json() {
+    let folder = Folder::new();
+    for (name, text) in [("records.csv", TABLE), ("records.VCF", CARDS), ("records.ndjson", RECORDS)] {
+        let (file, database) = (folder.file(name, text), folder.path(&format!("{name}.db")));
+        let imported = command("import", &database, &[file.to_str().unwrap()]);
+        assert_eq!(imported.code, Some(0), "{imported:?}");
+        assert_eq!(command("export", &database, &[]).stdout, RECORDS);
+        assert_eq!(command("export", &database, &["--format", "csv"]).stdout, TABLE);
+        let written = folder.path(&format!("{name}.csv"));
+        assert_eq!(command("export", &database, &[written.to_str().unwrap()]).code, Some(0));
+        assert_eq!(fs::read_to_string(&written).unwrap(), TABLE);
+    }
+}
+
+#[test]
+fn a_file_whose_name_tells_no_format_needs_the_flag() {
+    let folder = Folder::new();
+    let (file, database) = (folder.file("records.txt", TABLE), folder.path("a.db"));
+    let file = file.to_str().unwrap();
+    let cards = folder.path("out.vcf");
+    for refused in
+        [command("import", &database, &[file]), command("export", &database, &[cards.to_str().unwrap()])]
+    {
+        assert_eq!(refused.code, Some(2));
+        assert!(refused.sentence().starts_with("--format: "), "{refused:?}");
+    }
+    assert!(!database.exists() && !cards.exists());
+    assert_eq!(command("import", &database, &["--format", "csv", file]).code, Some(0));
+}
+
+#[test]
+fn a_table_without_names_for_its_columns_makes_no_database() {
+    let folder = Folder::new();
+    let (file, database) = (folder.file("records.csv", "Anna,a@b.org,1990-06-15\n"), folder.path("a.db"));
+    let refused = command("import", &database, &[file.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.sentence().contains("the first line must name the columns"), "{refused:?}");
+    assert!(!refused.stderr.contains("Anna") && !database.exists());
+}
+
+#[test]
+fn names_of_two_words_go_in_as_one_where_that_is_asked_for() {
+    let folder = Folder::new();
+    let file = folder.file("people.csv", "Name,Birthday\nAnna Müller,1990-06-15\n");
+    let file = file.to_str().unwrap();
+    let refused = command("import", &folder.path("a.db"), &[file]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.starts_with("line 2: ") && refused.stderr.contains("--spaces"), "{refused:?}");
+    for (way, name) in [("drop", "AnnaMüller"), ("underscore", "Anna_Müller")] {
+        let database = folder.path(way);
+        assert_eq!(command("import", &database, &["--spaces", way, file]).code, Some(0));
+        assert!(command("export", &database, &[]).stdout.contains(&format!("\"{name}\"")));
+    }
+}
+
+/// How records of one format look: a good one, and each way of being bad. `@` stands for a name that no other
+/// record has.
+struct Sample {
+    file: &'static str,
+    head: &'static str,
+    good: &'static str,
+    bad: &'static [&'static str],
+}
+
+const SAMPLES: [Sample; 3] = [
+    Sample {
+        file: "bad.jsonl",
+        head: "",
+        good: "{\"username\":\"@\",\"dateOfBirth\":\"1990-06-15\"}\n",
+        bad: &[
+            "secret\n",
+            "[\"@\",null,\"1990-06-15\"]\n",
+            "{\"username\":\"@\"}\n",
+            "{\"username\":\"@ secret\",\"email\":\"a@b\"}\n",
+            "{\"username\":\"@!\",\"email\":\"a@b\"}\n",
+            "{\"username\":\"@\",\"email\":\"secret\"}\n",
+            "{\"username\":\"@\",\"dateOfBirth\":\"15.06.1990\"}\n",
+            "{\"username\":\"@\",\"dateOfBirth\":\"1990-02-30\"}\n",
+            "{\"username\":\"@\",\"dateOfBirth\":\"2999-01-01\"}\n",
+        ],
+    },
+    Sample {
+        file: "bad.csv",
+        head: "username,email,dateOfBirth\n",
+        good: "@,,1990-06-15\n",
+        bad: &[
+            "@,,15.06.1990\n",
+            "@,,06/15/1990\n",
+            "@,,1990-02-30\n",
+            "@,,2999-01-01\n",
+            "@,secret,\n",
+            "@,,\n",
+            "@,1990-06-15\n",
+            "@,,1990-06-15,secret\n",
+            ",,1990-06-15\n",
+            "@ secret,,1990-06-15\n",
+            "@!,,1990-06-15\n",
+            "@\"secret\",,1990-06-15\n",
+            "\"@\nsecret\"x,,1990-06-15\n",
+        ],
+    },
+    Sample {
+        file: "bad.vcf",
+        head: "",
+        good: "BEGIN:VCARD\nVERSION:3.0\nFN:@\nBDAY:19900615\nEND:VCARD\n",
+        bad: &[
+            "BEGIN:VCARD\nVERSION:2.1\nFN:@\nBDAY:19900615\nEND:VCARD\n",
+            "BEGIN:VCARD\nFN:@\nBDAY:19900615\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nBDAY:19900615\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@ secret\nBDAY:19900615\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nBDAY;VALUE=text:secret\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nBDAY:15.06.1990\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nBDAY:19900230\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nBDAY:19900615T220000Z\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nEMAIL:secret\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nEMAIL;ENCODING=b:secret\nEND:VCARD\n",
+            "BEGIN:VCARD\nVERSION:4.0\nFN:@\nBDAY:19900615\n",
+            "secret\n",
+        ],
+    },
+];
+
+#[test]
+fn a_hundred_records_bad_in_each_way_are_all_named_and_nothing_else_is_lost() {
+    let folder = Folder::new();
+    for Sample { file, head, good, bad } in SAMPLES {
+        let (mut text, mut bad_lines, mut names) = (head.to_owned(), Vec::new(), Vec::new());
+        for number in 0..100 {
+            for (way, record) in bad.iter().enumerate() {
+                let name = format!("good-{number}-{way}");
+                text.push_str(&good.replace('@', &name));
+                names.push(name);
+                bad_lines.push(1 + text.matches('\n').count());
+                text.push_str(&record.replace('@', &format!("secret-{number}-{way}")));
+            }
+        }
+        let database = folder.path(&format!("{file}.db"));
+        let imported = command("import", &database, &[folder.file(file, &text).to_str().unwrap()]);
+        assert_eq!(imported.code, Some(1));
+        assert_eq!(imported.sentence(), format!("{} records are bad, each named above", bad_lines.len()));
+        let named = imported.stderr.lines().filter(|line| line.starts_with("line"));
+        let named = named.map(|line| line.split([' ', ':']).nth(1).unwrap().parse::<usize>().unwrap());
+        assert_eq!(named.collect::<Vec<_>>(), bad_lines, "{file}");
+        assert!(!imported.stderr.contains("secret"), "{file}");
+        names.sort();
+        let exported = command("export", &database, &["--format", "csv"]).stdout;
+        let kept = exported.lines().skip(1).map(|line| line.split(',').next().unwrap());
+        assert!(kept.eq(names.iter().map(String::as_str)), "{file}");
+    }
 }
 
 #[tokio::test]
@@ -108,6 +272,11 @@ async fn beside_a_running_service_one_can_export_and_back_up_but_not_import() {
         assert_eq!(refused.code, Some(1));
         assert!(refused.sentence().contains("is in use: another hello-birthday (process "), "{refused:?}");
     }
+    // Nothing is read on for a store that takes nothing: the bad line at the end is never come to.
+    let many = (0..100_000).map(|number| format!("{{\"username\":\"u{number}\",\"email\":\"a@b\"}}\n"));
+    let many = folder.file("many.jsonl", &(many.collect::<String>() + "nonsense\n"));
+    let refused = command("import", &database, &[many.to_str().unwrap()]);
+    assert!(refused.sentence().contains("is in use") && !refused.stderr.contains("line "), "{refused:?}");
     drop(service);
     assert_eq!(command("export", &copy, &[]).stdout.lines().count(), 1);
 }

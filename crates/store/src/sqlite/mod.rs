@@ -6,6 +6,7 @@ mod connection;
 mod schema;
 mod readers;
 mod writer;
+mod import;
 mod rows;
 mod failure;
 mod backup;
@@ -24,6 +25,7 @@ use crate::{ANSWER_WITHIN, Change, Migrated, OpenError, Options, Outcome, Reason
 pub(crate) use backup::backup;
 use connection::Place;
 use guard::Lock;
+pub(crate) use import::Import;
 use readers::Readers;
 use writer::Writer;
 

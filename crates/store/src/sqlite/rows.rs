@@ -87,7 +87,10 @@ fn change_email(connection: &Connection, name: &Name, email: &Email) -> rusqlite
     Ok(if user(connection, name)?.is_some() { Outcome::Unchanged } else { Outcome::Absent })
 }
 
-fn put(connection: &Connection, User { name, email, birthday }: &User) -> rusqlite::Result<Outcome> {
+pub(super) fn put(
+    connection: &Connection,
+    User { name, email, birthday }: &User,
+) -> rusqlite::Result<Outcome> {
     let email = email.as_ref().map(Email::as_str);
     // A birthday is kept as a whole: one without a year takes the year of the one before with it.
     let written = execute(

@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use rusqlite::Connection;
 
 use super::*;
+use crate::{ImportError, Imported};
 
 fn metrics() -> Metrics {
     Metrics::register(&mut Registry::default())
@@ -250,6 +251,31 @@ async fn no_room_is_not_applied_and_the_store_goes_on() {
     assert_eq!(sqlite.users(None, 1000).unwrap().len(), kept.len());
     let erase = Change::Erase { name: Name::parse(&kept[0]).unwrap() };
     assert_eq!(sqlite.commit(erase).await.unwrap(), Outcome::Done);
+}
+
+#[test]
+fn an_import_that_finds_no_room_is_broken_off_and_keeps_the_batches_before() {
+    let (_folder, path) = folder();
+    let import = Import::open_file(&path, Options::default()).unwrap();
+    import.connection.pragma_update(None, "max_page_count", 32).unwrap();
+    let batch = |batch: usize| {
+        let user = move |number| User {
+            name: Name::parse(&format!("{}{batch}.{number}", "n".repeat(50))).unwrap(),
+            email: Some(Email::parse("a@b").unwrap()),
+            birthday: None,
+        };
+        (0..200).map(user).collect::<Vec<_>>()
+    };
+    let (sender, batches) = tokio::sync::mpsc::channel(20);
+    (0..20).for_each(|number| sender.try_send(batch(number)).unwrap());
+    drop(sender);
+    let mut done = 0;
+    let told = |so_far: Imported| done = so_far.taken;
+    let error = import.take_in(batches, told).unwrap_err();
+    assert!(matches!(error, ImportError::BrokenOff(StoreError::NotApplied(Reason::Full))), "{error}");
+    assert!((200..4000).contains(&done), "{done}");
+    let kept = open(&path).users(None, 10_000).unwrap().len();
+    assert_eq!(u64::try_from(kept).unwrap(), done, "what was told to be there is there, and nothing else");
 }
 
 #[tokio::test]
