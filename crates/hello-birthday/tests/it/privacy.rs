@@ -48,6 +48,9 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
             .assert_refused(400);
         client.get("/user?after=Qzebulonia").await;
         client.get("/user/Zebulonia").await;
+        assert!(client.get("/birthdays?days=366").await.text().contains("Zebulonia"));
+        client.get("/birthdays?after=2026-12-24.Zebulonia").await;
+        client.get("/birthdays?after=Zebulonia").await.assert_refused(400);
         client.get("/zebu-path").await.assert_refused(404);
         let headers = [
             ("user-agent", "zebu-header"),
