@@ -124,12 +124,9 @@ fn dates_of(spans: &[Span], days_of_birth: &[Day]) -> Vec<Vec<i16>> {
 #[test]
 fn spans_name_every_day_of_birth_once_on_the_date_at_which_the_walker_first_comes_by_it() {
     let days_of_birth: Vec<_> = Day::all(2000, 2000).collect();
-    for (rule, year) in [
-        (LeapDay::Feb28, 1999),
-        (LeapDay::Feb28, 2096),
-        (LeapDay::Mar1, 1999),
-        (LeapDay::Mar1, 2096),
-    ] {
+    for (rule, year) in
+        [(LeapDay::Feb28, 1999), (LeapDay::Feb28, 2096), (LeapDay::Mar1, 1999), (LeapDay::Mar1, 2096)]
+    {
         let almanac = Almanac::new(find_zone("UTC").unwrap(), rule, Arc::new(Timestamp::now));
         // 2100 has no 29 February. The days ahead of the last ones lie in the two years after.
         let dates: Vec<_> = Day::all(year, year + 6).collect();
