@@ -1,13 +1,14 @@
 //! What day is it today, and by which rule are birthdays counted?
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use crate::{Birthday, LeapDay};
+use crate::{Birthday, Coming, LeapDay, Name, Span};
 
 /// Tells the time. The service is given [`Timestamp::now`]; a test gives a time of its own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -57,6 +58,22 @@ impl Almanac {
     #[must_use]
     pub fn days_until(&self, birthday: Birthday, today: Date) -> i32 {
         birthday.days_until(today, self.leap_day)
+    }
+
+    /// Somebody's next birthday, by the service's rule.
+    #[must_use]
+    pub fn coming(&self, name: Name, birthday: Birthday, today: Date) -> Coming {
+        let date = birthday.next(today, self.leap_day);
+        let days_until = birthday.days_until(today, self.leap_day);
+        let turns = birthday.year().map(|year| date.year().saturating_sub(year));
+        Coming { name, date, days_until, turns }
+    }
+
+    /// Where to find, soonest first, everybody whose next birthday from `today` on falls on one of those
+    /// dates, by the service's rule. Everybody's is within 365 days.
+    #[must_use]
+    pub fn spans(&self, today: Date, dates: RangeInclusive<Date>) -> Vec<Span> {
+        Span::all(today, dates, self.leap_day)
     }
 }
 

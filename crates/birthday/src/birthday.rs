@@ -4,6 +4,8 @@ use std::fmt;
 
 use jiff::civil::{Date, date};
 
+use crate::MonthDay;
+
 /// The day somebody was born: a month, a day, and the year where it is known.
 ///
 /// Its `Debug` shows nothing: a date of birth is personal data, and `Debug` ends in logs.
@@ -93,6 +95,12 @@ impl Birthday {
     #[must_use]
     pub const fn day(self) -> i8 {
         self.day
+    }
+
+    /// The day of the year that it is on.
+    #[must_use]
+    pub fn month_day(self) -> MonthDay {
+        MonthDay::of(self)
     }
 
     /// The year of birth, 1 to 9999, where it is known.

@@ -5,12 +5,14 @@
 
 mod birthday;
 mod almanac;
+mod coming;
 mod name;
 mod email;
 mod user;
 
 pub use almanac::{Almanac, Clock, UnknownTimeZone, Zone, find_zone};
 pub use birthday::{Birthday, InvalidBirthday, LeapDay};
+pub use coming::{Coming, MonthDay, Span};
 pub use email::{EMAIL_BYTES, Email, InvalidEmail};
 pub use name::{InvalidName, NAME_CHARACTERS, Name};
 pub use user::User;

@@ -1,7 +1,9 @@
 //! The arithmetic against an oracle of its own: a calendar that is walked day by day and shares no
 //! code with what it checks.
 
-use birthday::{Birthday, InvalidBirthday, LeapDay};
+use std::sync::Arc;
+
+use birthday::{Almanac, Birthday, InvalidBirthday, LeapDay, Span, Timestamp, find_zone};
 use jiff::civil::{Date, date};
 
 /// A day as the walker knows it.
@@ -51,6 +53,11 @@ impl Day {
         date(self.year, self.month, self.day)
     }
 
+    /// As a birthday's `MonthDay` has it.
+    fn number(self) -> i16 {
+        i16::from(self.month) * 100 + i16::from(self.day)
+    }
+
     fn text(self) -> String {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
@@ -95,6 +102,66 @@ fn agree(births: &[(Day, Birthday)], from: i16, to: i16, rule: LeapDay) {
                 );
             }
         }
+    }
+}
+
+/// The days of birth of everybody who celebrates on each date: what spans say.
+fn dates_of(spans: &[Span], days_of_birth: &[Day]) -> Vec<Vec<i16>> {
+    let mut dates = Vec::new();
+    for span in spans {
+        match span {
+            Span::OneDate(days) => dates.push(days.iter().map(|day| day.number()).collect()),
+            Span::Days { first, last } => {
+                let range = first.number()..=last.number();
+                let days = days_of_birth.iter().map(|day| day.number()).filter(|day| range.contains(day));
+                dates.extend(days.map(|day| vec![day]));
+            }
+        }
+    }
+    dates
+}
+
+#[test]
+fn spans_name_every_day_of_birth_once_on_the_date_at_which_the_walker_first_comes_by_it() {
+    let days_of_birth: Vec<_> = Day::all(2000, 2000).collect();
+    for (rule, year) in
+        [(LeapDay::Feb28, 1999), (LeapDay::Feb28, 2096), (LeapDay::Mar1, 1999), (LeapDay::Mar1, 2096)]
+    {
+        let almanac = Almanac::new(find_zone("UTC").unwrap(), rule, Arc::new(Timestamp::now));
+        // 2100 has no 29 February. The days ahead of the last ones lie in the two years after.
+        let dates: Vec<_> = Day::all(year, year + 6).collect();
+        let celebrate = |on: &Day| -> Vec<i16> {
+            let born = days_of_birth.iter().filter(|born| born.is_celebrated(*on, rule));
+            born.map(|born| born.number()).collect()
+        };
+        let celebrated: Vec<_> = dates.iter().map(celebrate).collect();
+        for (index, today) in dates.iter().enumerate().take(Day::all(year, year + 4).count()) {
+            let mut come = celebrated[index..=index + 366].to_vec();
+            let mut seen = std::collections::HashSet::new();
+            come.iter_mut().for_each(|days| days.retain(|day| seen.insert(*day)));
+            for (first, last) in [(0, 0), (0, 30), (0, 366), (17, 200)] {
+                let range = dates[index + first].date()..=dates[index + last].date();
+                let expected: Vec<_> =
+                    come[first..=last].iter().filter(|days| !days.is_empty()).cloned().collect();
+                let spans = almanac.spans(today.date(), range);
+                assert_eq!(
+                    dates_of(&spans, &days_of_birth),
+                    expected,
+                    "{rule:?} {today:?}, {first} to {last} days ahead"
+                );
+                assert!(spans.len() <= 4, "{spans:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn spans_at_the_end_of_the_calendar_are_no_panic() {
+    for rule in [LeapDay::Feb28, LeapDay::Mar1] {
+        let almanac = Almanac::new(find_zone("UTC").unwrap(), rule, Arc::new(Timestamp::now));
+        let spans = almanac.spans(date(9999, 6, 1), date(9999, 6, 1)..=Date::MAX);
+        let named: usize = spans.iter().map(|span| span.ranges().len()).sum();
+        assert!(named > 1, "{spans:?}");
     }
 }
 

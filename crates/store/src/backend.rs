@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::pin::pin;
 
-use birthday::{Birthday, Name, User};
+use birthday::{Birthday, Name, Span, User};
 use futures_util::{StreamExt as _, stream};
 use prometheus_client::registry::Registry;
 
@@ -147,6 +147,19 @@ impl Backend {
             Self::Sqlite(sqlite) => sqlite.users(after, limit),
             Self::Postgres(postgres) => postgres.users(after, limit).await,
             Self::Redis(redis) => redis.users(after, limit).await,
+        }
+    }
+
+    pub(crate) async fn birthdays(
+        &self,
+        spans: &[Span],
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, Birthday)>, StoreError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.birthdays(spans, after, limit),
+            Self::Postgres(postgres) => postgres.birthdays(spans, after, limit).await,
+            Self::Redis(redis) => redis.birthdays(spans, after, limit).await,
         }
     }
 

@@ -30,11 +30,12 @@ pub(crate) enum Operation {
     Birthday,
     User,
     Users,
+    Birthdays,
     Commit,
 }
 
 impl Operation {
-    const NAMES: [&'static str; 4] = ["birthday", "user", "users", "commit"];
+    const NAMES: [&'static str; 5] = ["birthday", "user", "users", "birthdays", "commit"];
 }
 
 /// Seconds: from the price of one look-up to the longest that a caller waits.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use birthday::{Birthday, Name, User};
+use birthday::{Birthday, Name, Span, User};
 use prometheus_client::registry::Registry;
 
 use crate::backend::Backend;
@@ -125,6 +125,20 @@ impl Store {
     /// Where the store can't answer now.
     pub async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         self.timed(Operation::Users, self.backend.users(after, limit)).await
+    }
+
+    /// At most `limit` birthdays of those spans, in their order; of the first day only those whose names
+    /// follow `after`. What that costs grows with the answer, not with the users.
+    ///
+    /// # Errors
+    /// Where the store can't answer now.
+    pub async fn birthdays(
+        &self,
+        spans: &[Span],
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, Birthday)>, StoreError> {
+        self.timed(Operation::Birthdays, self.backend.birthdays(spans, after, limit)).await
     }
 
     /// Makes one change, and returns once it is durable.

@@ -1,9 +1,9 @@
 //! What every store promises, asked of each through its URL.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use birthday::{Birthday, Email, Name, User};
+use birthday::{Almanac, Birthday, Date, Email, LeapDay, Name, Timestamp, User, find_zone};
 use prometheus_client::registry::Registry;
 use store::{Change, Imported, Location, OpenError, Options, Outcome, Store};
 use test_servers::{PgBouncer, Postgres, RedisCluster, RedisServer, wait_until};
@@ -216,6 +216,73 @@ async fn users_are_listed_page_by_page_in_the_order_of_their_bytes() {
         assert_eq!(pages.concat().iter().map(Name::as_str).collect::<Vec<_>>(), ordered);
         let after = store.users(Some(&name("b")), 2).await.unwrap();
         assert_eq!(after.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["z", "é"]);
+    }
+}
+
+/// Everybody whose birthday comes within a year, read in pages of so many.
+async fn coming(store: &Store, almanac: &Almanac, today: Date, limit: usize) -> Vec<(Date, String)> {
+    let (mut all, mut from, mut after) = (Vec::new(), today, None::<Name>);
+    loop {
+        let spans = almanac.spans(today, from..=Date::MAX);
+        let page = store.birthdays(&spans, after.as_ref(), limit).await.unwrap();
+        assert!(page.len() <= limit);
+        let is_last = page.len() < limit;
+        for (name, birthday) in page {
+            let coming = almanac.coming(name, birthday, today);
+            all.push((coming.date, coming.name.as_str().to_owned()));
+            (from, after) = (coming.date, Some(coming.name));
+        }
+        if is_last {
+            return all;
+        }
+    }
+}
+
+#[tokio::test]
+async fn coming_birthdays_are_read_page_by_page_soonest_first_and_then_by_name() {
+    let people = [
+        ("Zoe", day(2, 28, Some(1990))),
+        ("Anna", day(2, 28, None)),
+        ("a.b", day(2, 29, Some(1992))),
+        ("Bob", day(2, 29, None)),
+        ("é", day(3, 1, Some(2001))),
+        ("Aaron", day(3, 1, Some(2002))),
+        ("Łukasz", day(12, 31, Some(1))),
+        ("Max", day(12, 31, None)),
+        ("ab", day(12, 31, Some(1980))),
+        ("a", day(1, 1, Some(1999))),
+        ("a-b", day(1, 1, None)),
+        ("moved", day(7, 1, None)),
+    ];
+    for Fresh { store, .. } in every_store().await {
+        save(&store, "moved", day(12, 30, None)).await;
+        save(&store, "erased", day(12, 30, None)).await;
+        store.commit(Change::Erase { name: name("erased") }).await.unwrap();
+        register(&store, "unborn", "x@example.org").await;
+        for (who, birthday) in people {
+            save(&store, who, birthday).await;
+        }
+        for rule in [LeapDay::Feb28, LeapDay::Mar1] {
+            let almanac = Almanac::new(find_zone("UTC").unwrap(), rule, Arc::new(Timestamp::now));
+            for today in ["2026-12-31", "2027-02-28", "2027-03-01", "2028-02-29"] {
+                let today: Date = today.parse().unwrap();
+                let mut expected: Vec<_> =
+                    people.map(|(who, birthday)| (birthday.next(today, rule), who.to_owned())).into();
+                expected.sort();
+                for limit in [2, 5, 12, 1000] {
+                    assert_eq!(
+                        coming(&store, &almanac, today, limit).await,
+                        expected,
+                        "{rule:?} {today} {limit}"
+                    );
+                }
+                let few = almanac.spans(today, today..=today.tomorrow().unwrap());
+                let few = store.birthdays(&few, None, 1000).await.unwrap();
+                let within = |(date, _): &&(Date, String)| (*date - today).get_days() <= 1;
+                assert_eq!(few.len(), expected.iter().filter(within).count(), "{rule:?} {today}");
+            }
+        }
+        assert_eq!(store.birthdays(&[], None, 10).await.unwrap(), []);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use birthday::{Birthday, Email, Name};
+use birthday::{Almanac, Birthday, Email, LeapDay, Name, find_zone};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
@@ -389,6 +389,28 @@ async fn a_list_entry_without_a_record_is_dropped_when_it_is_read() {
     assert_eq!(page.len(), 19);
     assert!(!page.iter().any(|user| user.name == name("u7")));
     assert!(!listed(&server, &key, "names").contains("u7"), "it is still listed");
+}
+
+#[tokio::test]
+async fn a_day_that_the_record_does_not_say_is_dropped_when_it_is_read() {
+    let server = RedisServer::start();
+    let store = open(&server.url()).await;
+    for number in 0..20 {
+        save(&store, &format!("u{number}"), 1990).await.unwrap();
+    }
+    let (key, other) = (key_of(&server, "u7"), key_of(&server, "u8"));
+    let days = format!("{}}}:days", key.split_once("}:u:").unwrap().0);
+    server.cli(&["ZADD", &days, "0", "0614:u7", "0", "0616:u7"]);
+    server.cli(&["DEL", &other]);
+    let clock = || "2026-06-01T12:00:00Z".parse().unwrap();
+    let almanac = Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, std::sync::Arc::new(clock));
+    let today = almanac.today(None);
+    let spans = almanac.spans(today, today..=birthday::Date::MAX);
+    let found = store.birthdays(&spans, None, 100).await.unwrap();
+    assert_eq!(found.len(), 19, "each once, and who has no record not at all");
+    assert!(!found.iter().any(|(who, _)| *who == name("u8")));
+    assert_eq!(listed(&server, &key, "days").trim(), "0615:u7");
+    assert_eq!(listed(&server, &other, "days").trim(), "");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod redis_settings;
 mod serve;
 mod migrate;
 mod export;
+mod birthdays;
 mod import;
 mod backup;
 mod token;
@@ -62,6 +63,7 @@ pub fn run() -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Migrate(settings) => migrate::run(&settings),
         Command::Export(settings) => export::run(&settings),
+        Command::Birthdays(settings) => birthdays::run(&settings),
         Command::Import(settings) => import::run(&settings),
         Command::Backup(settings) => backup::run(&settings),
         Command::Token(settings) => token::run(&settings),

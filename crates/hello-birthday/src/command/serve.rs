@@ -3,9 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use birthday::{Almanac, Timestamp};
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use server::{Server, listen};
@@ -67,7 +65,7 @@ async fn answer(
     readiness.first_look(store).await;
     let parts = Parts {
         store: store.clone(),
-        almanac: Almanac::new(settings.time_zone(), settings.leap_day(), Arc::new(Timestamp::now)),
+        almanac: settings.calendar.almanac(),
         readiness: readiness.clone(),
         log,
         tokens: tokens.as_ref().map(TokensFile::tokens),

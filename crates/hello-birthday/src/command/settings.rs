@@ -8,9 +8,10 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use birthday::{Date, LeapDay, Zone, find_zone};
+use birthday::{Almanac, Date, LeapDay, Timestamp, Zone, find_zone};
 use clap::builder::{BoolishValueParser, RangedI64ValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -22,6 +23,7 @@ use store::{Location, Options};
 use super::postgres_settings::PostgresSettings;
 use super::redis_settings::RedisSettings;
 use crate::access::{Label, Scopes, TokensFile, parse_day};
+use crate::coming::{DAYS, DAYS_MAX};
 use crate::exchange::{self, Spaces};
 use crate::log::{Filter, Format};
 
@@ -45,6 +47,8 @@ pub struct Cli {
 pub(super) enum Command {
     /// Serve over HTTP until SIGTERM or SIGINT
     Serve(ServeSettings),
+    /// Tell whose birthdays come, soonest first, while the store may be served
+    Birthdays(BirthdaysSettings),
     /// Bring the store's schema up to date, and end
     Migrate(StoreSettings),
     /// Write every record, as JSON lines or CSV, while the store may be served
@@ -73,7 +77,7 @@ pub(super) struct ServeSettings {
     #[command(flatten)]
     pub(super) store: StoreSettings,
     #[command(flatten)]
-    calendar: CalendarSettings,
+    pub(super) calendar: CalendarSettings,
     #[command(flatten)]
     access: AccessSettings,
     #[command(flatten)]
@@ -156,7 +160,7 @@ struct ZoneSettings {
 }
 
 #[derive(Args, Clone, Debug)]
-struct CalendarSettings {
+pub(super) struct CalendarSettings {
     #[command(flatten)]
     zone: ZoneSettings,
     /// When somebody born on 29 February has a birthday in a common year
@@ -201,6 +205,26 @@ pub(super) struct ExportSettings {
     /// How records are written [default: as the file's name ends, in .jsonl or .csv; jsonl for standard output]
     #[arg(long)]
     format: Option<exchange::Output>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct BirthdaysSettings {
+    #[command(flatten)]
+    pub(super) store: StoreSettings,
+    /// How many days ahead, today not counted: 0 to 366
+    #[arg(long, value_name = "NUMBER", default_value_t = DAYS, value_parser = clap::value_parser!(u16).range(..=i64::from(DAYS_MAX)))]
+    pub(super) days: u16,
+    /// A line for people each, or one JSON list
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: BirthdaysFormat,
+    #[command(flatten)]
+    pub(super) calendar: CalendarSettings,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum BirthdaysFormat {
+    Text,
+    Json,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -292,17 +316,6 @@ impl ServeSettings {
         self.listen.address()
     }
 
-    pub(super) fn leap_day(&self) -> LeapDay {
-        match self.calendar.leap_day {
-            Rule::Feb28 => LeapDay::Feb28,
-            Rule::Mar1 => LeapDay::Mar1,
-        }
-    }
-
-    pub(super) fn time_zone(&self) -> Zone {
-        self.calendar.zone.time_zone.clone()
-    }
-
     /// The file that says who may do what; `None` where anybody may do anything.
     pub(super) fn tokens(&self) -> Result<Option<TokensFile>, UsageError> {
         match (&self.access.tokens_file, self.access.require_auth) {
@@ -330,6 +343,16 @@ impl ServeSettings {
 
     pub(super) const fn drain(&self) -> Drain {
         Drain { delay: self.drain_delay, timeout: self.drain_timeout }
+    }
+}
+
+impl CalendarSettings {
+    pub(super) fn almanac(&self) -> Almanac {
+        let leap_day = match self.leap_day {
+            Rule::Feb28 => LeapDay::Feb28,
+            Rule::Mar1 => LeapDay::Mar1,
+        };
+        Almanac::new(self.zone.time_zone.clone(), leap_day, Arc::new(Timestamp::now))
     }
 }
 

@@ -1,15 +1,20 @@
 //! What can stand in a path and in a query?
 
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use birthday::{Name, Zone, find_zone};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::App;
 use super::refusal::Refusal;
+use crate::coming::{DAYS, DAYS_MAX, Place};
 
 /// A name that can be greeted, from the path.
 pub(super) struct Greeted(pub(super) Name);
@@ -31,6 +36,16 @@ pub(super) enum Page {
         /// The name before the first one.
         after: Option<Name>,
     },
+}
+
+/// `?days=`, `?limit=` and `?after=`.
+pub(super) struct DaysAhead {
+    /// 0 to [`DAYS_MAX`].
+    pub(super) days: u16,
+    /// 1 to [`PAGE_MAX`].
+    pub(super) limit: usize,
+    /// The place before the first one.
+    pub(super) after: Option<Place>,
 }
 
 /// The most users of one page, and as many as are read at once.
@@ -77,10 +92,7 @@ impl FromRequestParts<Arc<App>> for Page {
         match query(parts, "send the parameters limit and after at most once each")? {
             Parameters { limit: None, after: None } => Ok(Self::Everything),
             Parameters { limit, after } => {
-                let limit = limit.as_deref().map_or(Some(PAGE_MAX), page_size);
-                let limit = limit.ok_or_else(|| {
-                    Refusal::bad_request(format!("the parameter limit must be a number from 1 to {PAGE_MAX}"))
-                })?;
+                let limit = page_size(limit.as_deref())?;
                 let after = after.as_deref().map(Name::parse).transpose().map_err(|error| {
                     Refusal::bad_request(format!("the parameter after must be a username: {error}"))
                 })?;
@@ -88,6 +100,32 @@ impl FromRequestParts<Arc<App>> for Page {
             }
         }
     }
+}
+
+impl FromRequestParts<Arc<App>> for DaysAhead {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Refusal> {
+        #[derive(Deserialize)]
+        struct Parameters {
+            days: Option<String>,
+            limit: Option<String>,
+            after: Option<String>,
+        }
+        let Parameters { days, limit, after } =
+            query(parts, "send the parameters days, limit and after at most once each")?;
+        let days = days.map_or(Ok(DAYS), |days| number("days", &days, 0..=DAYS_MAX))?;
+        let after = after.as_deref().map(str::parse).transpose().map_err(|error| {
+            Refusal::bad_request(format!("the parameter after must be a place in the list: {error}"))
+        });
+        Ok(Self { days, limit: page_size(limit.as_deref())?, after: after? })
+    }
+}
+
+/// What is left as it is where it stands in a path or in a query: RFC 3986, section 2.3.
+pub(super) fn encoded(text: &str) -> impl fmt::Display + '_ {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, &RESERVED)
 }
 
 async fn username(parts: &mut Parts, app: &Arc<App>) -> Result<String, Refusal> {
@@ -102,8 +140,19 @@ fn query<T: DeserializeOwned>(parts: &Parts, once: &'static str) -> Result<T, Re
     Ok(parameters)
 }
 
-fn page_size(text: &str) -> Option<usize> {
+fn page_size(limit: Option<&str>) -> Result<usize, Refusal> {
+    limit.map_or(Ok(PAGE_MAX), |limit| number("limit", limit, 1..=PAGE_MAX))
+}
+
+/// A number in ASCII digits alone.
+fn number<T>(parameter: &str, text: &str, range: RangeInclusive<T>) -> Result<T, Refusal>
+where
+    T: FromStr + PartialOrd + fmt::Display,
+{
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let size = text.parse().ok().filter(|_| digits)?;
-    (1..=PAGE_MAX).contains(&size).then_some(size)
+    let number = text.parse().ok().filter(|number| digits && range.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = range.into_inner();
+        Refusal::bad_request(format!("the parameter {parameter} must be a number from {least} to {most}"))
+    })
 }

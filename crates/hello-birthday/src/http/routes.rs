@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::MethodRouter;
 
-use super::{App, health, hello, index, metrics, users};
+use super::{App, birthdays, health, hello, index, metrics, users};
 use crate::access::Scope;
 
 /// The path of the metrics, which may have a listener of their own.
@@ -32,6 +32,8 @@ pub fn all() -> Vec<Route> {
             .get(UserRead, users::show)
             .put(UserWrite, KIB, users::change_email)
             .delete(UserWrite, users::erase),
+        // A greeting is told to who knows the name; this tells all names.
+        Route::at("/birthdays").get(UserRead, birthdays::list),
         Route::at("/-/healthy").get(Public, health::healthy),
         Route::at("/-/ready").get(Public, health::ready),
         Route::at(METRICS).get(Metrics, metrics::show),

@@ -12,12 +12,11 @@ use axum::response::{IntoResponse, Response};
 use birthday::{Email, Name, User};
 use bytes::Bytes;
 use futures_util::stream;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use store::{Change, Outcome, Store};
 
 use super::App;
-use super::parameters::{PAGE_MAX, Page, Registered};
+use super::parameters::{PAGE_MAX, Page, Registered, encoded};
 use super::payload::{Expected, Payload};
 use super::refusal::Refusal;
 use crate::exchange::WholeUser;
@@ -118,7 +117,7 @@ async fn one_page(store: &Store, limit: usize, after: Option<&Name>) -> Result<R
     let more = limit < users.len();
     users.truncate(limit);
     let next = users.last().filter(|_| more).map(|last| {
-        let after = encoded(&last.name);
+        let after = encoded(last.name.as_str());
         [(LINK, format!("</user?limit={limit}&after={after}>; rel=\"next\""))]
     });
     let users: Vec<_> = users.iter().map(listed).collect();
@@ -186,11 +185,5 @@ fn listed(user: &User) -> ListedUser<'_> {
 }
 
 fn path_of(name: &Name) -> String {
-    format!("/user/{}", encoded(name))
-}
-
-/// RFC 3986, section 2.3: what is left as it is.
-fn encoded(name: &Name) -> impl std::fmt::Display + '_ {
-    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    utf8_percent_encode(name.as_str(), &RESERVED)
+    format!("/user/{}", encoded(name.as_str()))
 }

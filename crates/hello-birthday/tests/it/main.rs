@@ -17,6 +17,7 @@ mod process;
 mod contract;
 mod calendar;
 mod lists;
+mod birthdays;
 mod raw;
 mod limits;
 mod access;

@@ -18,6 +18,9 @@ const SENT: [&str; 9] = [
     "zebu-path",
 ];
 
+const READS: [&str; 4] =
+    ["/user?after=Qzebulonia", "/user/Zebulonia", "/birthdays?days=366", "/birthdays?after=Zebulonia"];
+
 #[tokio::test]
 async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
     for format in ["text", "json"] {
@@ -46,8 +49,9 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
             .post("/user", r#"{"username": "Zebulonia", "email": "zebulonia@example.org@"}"#)
             .await
             .assert_refused(400);
-        client.get("/user?after=Qzebulonia").await;
-        client.get("/user/Zebulonia").await;
+        for path in READS {
+            client.get(path).await;
+        }
         client.get("/zebu-path").await.assert_refused(404);
         let headers = [
             ("user-agent", "zebu-header"),

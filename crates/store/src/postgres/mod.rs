@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use birthday::{Birthday, Name, User};
+use birthday::{Birthday, Name, Span, User};
 use futures_util::future::try_join_all;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -175,7 +175,7 @@ impl Postgres {
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
         match self.read(Read::User(name.clone())).await? {
             Found::User(record) => Ok(record.and_then(|record| record.birthday)),
-            Found::Page(_) | Found::Pong => Ok(None),
+            Found::Page(_) | Found::Birthdays(_) | Found::Pong => Ok(None),
         }
     }
 
@@ -186,14 +186,27 @@ impl Postgres {
                 email: record.email,
                 birthday: record.birthday,
             })),
-            Found::Page(_) | Found::Pong => Ok(None),
+            Found::Page(_) | Found::Birthdays(_) | Found::Pong => Ok(None),
         }
     }
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         match self.read(Read::Page { after: after.cloned(), limit }).await? {
             Found::Page(users) => Ok(users),
-            Found::User(_) | Found::Pong => Ok(Vec::new()),
+            Found::User(_) | Found::Birthdays(_) | Found::Pong => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) async fn birthdays(
+        &self,
+        spans: &[Span],
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, Birthday)>, StoreError> {
+        let (spans, after) = (spans.to_vec(), after.cloned());
+        match self.read(Read::Birthdays { spans, after, limit }).await? {
+            Found::Birthdays(birthdays) => Ok(birthdays),
+            Found::User(_) | Found::Page(_) | Found::Pong => Ok(Vec::new()),
         }
     }
 
@@ -280,7 +293,7 @@ impl Replica {
         let Some(copied) = self.freshness.copied() else { return Fit::TooOld };
         let seen = match read {
             Read::User(name) => self.recent.is_in_copy(name, copied),
-            Read::Page { .. } => self.recent.all_in_copy(copied),
+            Read::Page { .. } | Read::Birthdays { .. } => self.recent.all_in_copy(copied),
             // Life is asked of the primary, which takes the changes.
             Read::Ping => false,
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use birthday::{Name, User};
+use birthday::{Birthday, MonthDay, Name, Span, User};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{sleep, timeout, timeout_at};
 
@@ -29,6 +29,7 @@ const ATTEMPTS: usize = 3;
 pub(super) enum Read {
     User(Name),
     Page { after: Option<Name>, limit: usize },
+    Birthdays { spans: Vec<Span>, after: Option<Name>, limit: usize },
     Ping,
 }
 
@@ -51,6 +52,7 @@ pub(super) enum Age {
 pub(super) enum Found {
     User(Option<Record>),
     Page(Vec<User>),
+    Birthdays(Vec<(Name, Birthday)>),
     Pong,
 }
 
@@ -190,7 +192,7 @@ impl Reader {
     }
 }
 
-/// All names in one statement; pages and signs of life each in one of its own.
+/// All names in one statement; pages, spans and signs of life each in one of its own.
 async fn find_all(session: &mut Session, reads: &[&Read]) -> Result<Vec<Answer>, Failure> {
     let names: Vec<&str> = reads.iter().filter_map(|read| name_of(read)).collect();
     let rows = match &names[..] {
@@ -207,6 +209,9 @@ async fn find_all(session: &mut Session, reads: &[&Read]) -> Result<Vec<Answer>,
         answers.push(Ok(match read {
             Read::User(name) => Found::User(records.get(name.as_str()).cloned()),
             Read::Page { after, limit } => Found::Page(page(session, after.as_ref(), *limit).await?),
+            Read::Birthdays { spans, after, limit } => {
+                Found::Birthdays(birthdays(session, spans, after.as_ref(), *limit).await?)
+            }
             Read::Ping => {
                 session.rows(Statement::Touch, &[]).await?;
                 Found::Pong
@@ -219,7 +224,7 @@ async fn find_all(session: &mut Session, reads: &[&Read]) -> Result<Vec<Answer>,
 fn name_of(read: &Read) -> Option<&str> {
     match read {
         Read::User(name) => Some(name.as_str()),
-        Read::Page { .. } | Read::Ping => None,
+        Read::Page { .. } | Read::Birthdays { .. } | Read::Ping => None,
     }
 }
 
@@ -228,4 +233,39 @@ async fn page(session: &mut Session, after: Option<&Name>, limit: usize) -> Resu
     let after = after.map_or("", Name::as_str);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     session.rows(Statement::Page, &[&after, &limit]).await?.iter().map(rows::user).collect()
+}
+
+async fn birthdays(
+    session: &mut Session,
+    spans: &[Span],
+    mut after: Option<&Name>,
+    limit: usize,
+) -> Result<Vec<(Name, Birthday)>, Failure> {
+    let mut found = Vec::new();
+    for span in spans {
+        let (after, left) = (after.take(), limit - found.len());
+        let mut of_span = Vec::new();
+        for range in span.ranges() {
+            of_span.extend(birthdays_from(session, range, after, left).await?);
+        }
+        span.arrange(&mut of_span);
+        found.extend(of_span.into_iter().take(left));
+        if found.len() == limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+async fn birthdays_from(
+    session: &mut Session,
+    (first, last): (MonthDay, MonthDay),
+    after: Option<&Name>,
+    limit: usize,
+) -> Result<Vec<(Name, Birthday)>, Failure> {
+    let after = after.map_or("", Name::as_str);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = session.rows(Statement::Days, &[&first.number(), &after, &last.number(), &limit]).await?;
+    let born = |user: User| user.birthday.map(|birthday| (user.name, birthday));
+    rows.iter().filter_map(|row| rows::user(row).map(born).transpose()).collect()
 }

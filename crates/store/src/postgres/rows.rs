@@ -14,7 +14,7 @@ pub(super) struct Record {
 
 /// month * 100 + day.
 pub(super) fn month_day_of(birthday: Birthday) -> i16 {
-    i16::from(birthday.month()) * 100 + i16::from(birthday.day())
+    birthday.month_day().number()
 }
 
 /// Reads the columns month_day, year and email.

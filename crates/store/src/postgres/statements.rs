@@ -9,6 +9,7 @@ pub(super) enum Statement {
     Load,
     LoadMany,
     Page,
+    Days,
     Touch,
     Save,
     SaveMany,
@@ -31,6 +32,11 @@ impl Statement {
             Self::Page => (
                 "SELECT month_day, year, email, name FROM users WHERE name > $1 ORDER BY name LIMIT $2",
                 &[Type::TEXT, Type::INT8],
+            ),
+            Self::Days => (
+                "SELECT month_day, year, email, name FROM users
+                WHERE (month_day, name) > ($1, $2) AND month_day <= $3 ORDER BY month_day, name LIMIT $4",
+                &[Type::INT2, Type::TEXT, Type::INT2, Type::INT8],
             ),
             Self::Touch => ("SELECT 1 FROM users LIMIT 1", &[]),
             Self::Save => (SAVE, &[Type::TEXT, Type::INT2, Type::INT2]),

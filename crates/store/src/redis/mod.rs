@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{RedisConnectionInfo, cmd, from_redis_value};
-use birthday::{Birthday, Name, User};
+use birthday::{Birthday, Name, Span, User};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -122,6 +122,15 @@ impl Redis {
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         list::users(self.servers()?, after, limit, Instant::now() + OPERATION_WITHIN).await
+    }
+
+    pub(crate) async fn birthdays(
+        &self,
+        spans: &[Span],
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, Birthday)>, StoreError> {
+        list::birthdays(self.servers()?, spans, after, limit, Instant::now() + OPERATION_WITHIN).await
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {

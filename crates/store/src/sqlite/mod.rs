@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use birthday::{Birthday, Name, User};
+use birthday::{Birthday, Name, Span, User};
 use tokio::sync::watch;
 
 use crate::lane::{Lane, lane};
@@ -119,6 +119,15 @@ impl Sqlite {
 
     pub(crate) fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         self.shared.readers.read(|connection| rows::users(connection, after, limit))
+    }
+
+    pub(crate) fn birthdays(
+        &self,
+        spans: &[Span],
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, Birthday)>, StoreError> {
+        self.shared.readers.read(|connection| rows::birthdays(connection, spans, after, limit))
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Fate {

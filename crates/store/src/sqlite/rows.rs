@@ -1,6 +1,6 @@
 //! The statements: how users are read from the table and written into it.
 
-use birthday::{Birthday, Email, Name, User};
+use birthday::{Birthday, Email, MonthDay, Name, Span, User};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::{Change, Outcome};
@@ -28,6 +28,47 @@ pub(super) fn users(
     let after = after.map_or("", Name::as_str);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.query_map((after, limit), read_user)?.collect()
+}
+
+/// The birthdays of those spans; of the first day those whose names follow `after`.
+pub(super) fn birthdays(
+    connection: &Connection,
+    spans: &[Span],
+    mut after: Option<&Name>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Name, Birthday)>> {
+    let mut found = Vec::new();
+    for span in spans {
+        let (after, left) = (after.take(), limit - found.len());
+        let mut of_span = Vec::new();
+        for range in span.ranges() {
+            of_span.extend(birthdays_from(connection, range, after, left)?);
+        }
+        span.arrange(&mut of_span);
+        found.extend(of_span.into_iter().take(left));
+        if found.len() == limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn birthdays_from(
+    connection: &Connection,
+    (first, last): (MonthDay, MonthDay),
+    after: Option<&Name>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Name, Birthday)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM users WHERE (month_day, name) > (?1, ?2) AND month_day <= ?3
+         ORDER BY month_day, name LIMIT ?4"
+    ))?;
+    // Every name is greater than the empty text.
+    let after = after.map_or("", Name::as_str);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let users = statement.query_map((first.number(), after, last.number(), limit), read_user)?;
+    let born = |user: User| user.birthday.map(|birthday| (user.name, birthday));
+    users.filter_map(|user| user.map(born).transpose()).collect()
 }
 
 /// Reads as little as can be read.
@@ -114,7 +155,7 @@ fn execute(connection: &Connection, sql: &str, parameters: impl rusqlite::Params
 }
 
 fn month_day(birthday: Birthday) -> i64 {
-    i64::from(birthday.month()) * 100 + i64::from(birthday.day())
+    birthday.month_day().number().into()
 }
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
