@@ -10,6 +10,7 @@ mod parameters;
 mod index;
 mod hello;
 mod users;
+mod calendar;
 mod health;
 mod metrics;
 

@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::MethodRouter;
 
-use super::{App, health, hello, index, metrics, users};
+use super::{App, calendar, health, hello, index, metrics, users};
 use crate::access::Scope;
 
 /// The path of the metrics, which may have a listener of their own.
@@ -23,7 +23,7 @@ const KIB: u64 = 1024;
 #[must_use]
 pub fn all() -> Vec<Route> {
     use Access::Public;
-    use Scope::{HelloRead, HelloWrite, Metrics, UserRead, UserWrite};
+    use Scope::{Calendar, HelloRead, HelloWrite, Metrics, UserRead, UserWrite};
     vec![
         Route::at("/").get(Public, index::hello_world),
         Route::at("/hello/{username}").get(HelloRead, hello::greet).put(HelloWrite, KIB, hello::save),
@@ -32,6 +32,7 @@ pub fn all() -> Vec<Route> {
             .get(UserRead, users::show)
             .put(UserWrite, KIB, users::change_email)
             .delete(UserWrite, users::erase),
+        Route::at("/birthdays.ics").get(Calendar, calendar::feed),
         Route::at("/-/healthy").get(Public, health::healthy),
         Route::at("/-/ready").get(Public, health::ready),
         Route::at(METRICS).get(Metrics, metrics::show),
