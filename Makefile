@@ -21,7 +21,7 @@ test: tools-for-tests ## Every test that needs no more than a few minutes
 	cargo test --workspace --locked
 
 .PHONY: test-all
-test-all: test test-more ## Also many more kills, and a short run of the fuzzers
+test-all: test test-more ## Also many more kills, two other readers of the calendar, and a short run of the fuzzers
 
 # What test-all adds to test.
 .PHONY: test-more
@@ -29,7 +29,8 @@ test-more: tools-for-tests
 	HELLO_KILL_CYCLES=20 cargo test --locked --package hello-birthday --test it durability
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test contract --test redis_cluster
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test postgres patroni
-	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange
+	tools/calendars/install
+	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange feed
 	tools/fuzz 60
 
 .PHONY: bench

@@ -54,6 +54,12 @@ impl Almanac {
         zone.unwrap_or(&self.zone).to_datetime((self.clock)()).date()
     }
 
+    /// The service's rule for 29 February, for calendars that count by themselves.
+    #[must_use]
+    pub const fn leap_day(&self) -> LeapDay {
+        self.leap_day
+    }
+
     /// The calendar days from `today` to the next birthday, by the service's rule.
     #[must_use]
     pub fn days_until(&self, birthday: Birthday, today: Date) -> i32 {

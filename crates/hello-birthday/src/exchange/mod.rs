@@ -1,16 +1,18 @@
-//! Records as text, for moving them from one store to another, and into the first one.
+//! Records as text: for moving them from one store to another and into the first one, and for calendars.
 
 mod lines;
 mod record;
 mod json_lines;
 mod csv;
 mod vcard;
+mod calendar;
 
 use std::io::{self, BufRead};
 use std::path::Path;
 
 use birthday::User;
 
+pub use calendar::{Calendar, InvalidReminders, Reminders};
 pub use csv::{InvalidHeader, InvalidRow};
 pub use json_lines::WholeUser;
 pub use record::{InvalidRecord, Lines, Record, Rules, Spaces};

@@ -11,6 +11,7 @@ mod index;
 mod hello;
 mod users;
 mod birthdays;
+mod calendar;
 mod health;
 mod metrics;
 

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::App;
 use super::refusal::Refusal;
 use crate::coming::{DAYS, DAYS_MAX, Place};
+use crate::exchange::Reminders;
 
 /// A name that can be greeted, from the path.
 pub(super) struct Greeted(pub(super) Name);
@@ -24,6 +25,9 @@ pub(super) struct Registered(pub(super) Name);
 
 /// The zone of `?tz=`, if it is there.
 pub(super) struct InZone(pub(super) Option<Zone>);
+
+/// The reminders of `?remind=`; none if it is not there.
+pub(super) struct Reminded(pub(super) Reminders);
 
 /// `?limit=` and `?after=`.
 pub(super) enum Page {
@@ -77,6 +81,19 @@ impl FromRequestParts<Arc<App>> for InZone {
         }
         let Parameters { tz } = query(parts, "send the parameter tz at most once")?;
         Ok(Self(tz.as_deref().map(find_zone).transpose()?))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reminded {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, Refusal> {
+        #[derive(Deserialize)]
+        struct Parameters {
+            remind: Option<String>,
+        }
+        let Parameters { remind } = query(parts, "send the parameter remind at most once")?;
+        Ok(Self(remind.as_deref().map(str::parse).transpose()?.unwrap_or_default()))
     }
 }
 

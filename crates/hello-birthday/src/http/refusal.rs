@@ -16,6 +16,7 @@ use serde::Serialize;
 use store::{Reason, StoreError};
 
 use crate::access::Scope;
+use crate::exchange::InvalidReminders;
 
 /// An answer that refuses.
 #[derive(Debug)]
@@ -238,5 +239,11 @@ impl From<InvalidEmail> for Refusal {
 impl From<UnknownTimeZone> for Refusal {
     fn from(error: UnknownTimeZone) -> Self {
         Self::bad_request(format!("{error} (parameter tz)"))
+    }
+}
+
+impl From<InvalidReminders> for Refusal {
+    fn from(error: InvalidReminders) -> Self {
+        Self::bad_request(format!("{error} (parameter remind)"))
     }
 }

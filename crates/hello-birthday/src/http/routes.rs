@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::MethodRouter;
 
-use super::{App, birthdays, health, hello, index, metrics, users};
+use super::{App, birthdays, calendar, health, hello, index, metrics, users};
 use crate::access::Scope;
 
 /// The path of the metrics, which may have a listener of their own.
@@ -23,7 +23,7 @@ const KIB: u64 = 1024;
 #[must_use]
 pub fn all() -> Vec<Route> {
     use Access::Public;
-    use Scope::{HelloRead, HelloWrite, Metrics, UserRead, UserWrite};
+    use Scope::{Calendar, HelloRead, HelloWrite, Metrics, UserRead, UserWrite};
     vec![
         Route::at("/").get(Public, index::hello_world),
         Route::at("/hello/{username}").get(HelloRead, hello::greet).put(HelloWrite, KIB, hello::save),
@@ -34,6 +34,7 @@ pub fn all() -> Vec<Route> {
             .delete(UserWrite, users::erase),
         // A greeting is told to who knows the name; this tells all names.
         Route::at("/birthdays").get(UserRead, birthdays::list),
+        Route::at("/birthdays.ics").get(Calendar, calendar::feed),
         Route::at("/-/healthy").get(Public, health::healthy),
         Route::at("/-/ready").get(Public, health::ready),
         Route::at(METRICS).get(Metrics, metrics::show),

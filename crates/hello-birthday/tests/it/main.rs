@@ -16,6 +16,7 @@ mod app;
 mod process;
 mod contract;
 mod calendar;
+mod feed;
 mod lists;
 mod birthdays;
 mod raw;

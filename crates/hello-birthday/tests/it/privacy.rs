@@ -6,11 +6,12 @@ use crate::access::{file_of, make, serve_with};
 use crate::process::{Program, program, wait_for};
 
 /// What clients send, in every place where something can be sent.
-const SENT: [&str; 9] = [
+const SENT: [&str; 10] = [
     "Zebulonia",
     "zebulonia@example.org",
     "1987-03-21",
     "03-21",
+    "19870321",
     "zebu_lonia",
     "Qzebulonia",
     "zebu-query",
@@ -20,6 +21,8 @@ const SENT: [&str; 9] = [
 
 const READS: [&str; 4] =
     ["/user?after=Qzebulonia", "/user/Zebulonia", "/birthdays?days=366", "/birthdays?after=Zebulonia"];
+const SENT_HEADERS: [(&str, &str); 3] =
+    [("user-agent", "zebu-header"), ("authorization", "Bearer zebu-header"), ("referer", "zebu-header")];
 
 #[tokio::test]
 async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
@@ -53,13 +56,11 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
             client.get(path).await;
         }
         client.get("/zebu-path").await.assert_refused(404);
-        let headers = [
-            ("user-agent", "zebu-header"),
-            ("authorization", "Bearer zebu-header"),
-            ("referer", "zebu-header"),
-        ];
-        client.send(Method::GET, "/hello/Zebulonia", &headers, "").await;
+        client.send(Method::GET, "/hello/Zebulonia", &SENT_HEADERS, "").await;
         client.raw("GET /hello/Zebulonia HTTP/1.1\r\nzebu-header\r\n\r\n").await;
+        let calendar = client.get("/birthdays.ics?remind=P1D&x=zebu-query").await;
+        assert!(calendar.text().contains("Zebulonia") && calendar.text().contains("19870321"));
+        client.get("/birthdays.ics?remind=zebu-query").await.assert_refused(400);
         client.delete("/user/Zebulonia").await;
         let metrics = client.get("/metrics").await;
         service.terminate();
@@ -99,7 +100,7 @@ async fn no_token_and_no_label_is_in_a_log_line_a_metric_or_a_refusal() {
         for made in [&known, &calendar, &expired, &unknown] {
             let bearer = format!("Bearer {}", made.token);
             for headers in [&[("authorization", &*bearer)][..], &[("authorization", &made.token)], &[]] {
-                for path in ["/hello/Anna", "/metrics", "/user", "/nothing"] {
+                for path in ["/hello/Anna", "/metrics", "/user", "/birthdays.ics", "/nothing"] {
                     let path = format!("{path}?token={}", made.token);
                     let answer = client.send(Method::GET, &path, headers, "").await;
                     told.push_str(answer.text());
