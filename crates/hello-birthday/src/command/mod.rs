@@ -4,6 +4,7 @@ mod settings;
 mod postgres_settings;
 mod redis_settings;
 mod serve;
+mod service_manager;
 mod migrate;
 mod export;
 mod birthdays;
@@ -73,6 +74,9 @@ pub fn run() -> ExitCode {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut script);
             std::io::stdout().write_all(&script).map_err(Failure::failed)
+        }
+        Command::Manual => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(Failure::failed)
         }
     };
     match result {

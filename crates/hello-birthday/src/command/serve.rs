@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::Failure;
 use super::settings::ServeSettings;
+use super::{Failure, service_manager};
 use crate::access::TokensFile;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
@@ -37,7 +37,6 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
     let location = settings.store.location()?;
     let address = settings.listen()?;
     let tokens = settings.tokens()?;
-    say_who_may(address, tokens.as_ref());
     raise_file_limit();
     let store =
         Store::open(&location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
@@ -57,7 +56,11 @@ async fn answer(
     mut registry: Registry,
 ) -> Result<(), Failure> {
     let signals = Signals::catch().map_err(Failure::failed)?;
-    let listener = bind(address)?;
+    let listener = match handed_over()? {
+        Some(listener) => listener,
+        None => bind(address)?,
+    };
+    say_who_may(listener.local_addr().unwrap_or(address), tokens.as_ref());
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
@@ -83,6 +86,7 @@ async fn answer(
     let (end_metrics, metrics_end) = oneshot::channel::<()>();
     let main = async {
         say_where(&listener, "listening");
+        service_manager::say_serving();
         let mut ended = Ok(());
         let stop = async { ended = stop(signals, store, &readiness).await };
         let drained = server(service).run(listener, stop).await;
@@ -112,6 +116,7 @@ async fn stop(signals: Signals, store: &Store, readiness: &Readiness) -> Result<
     };
     readiness.drain();
     tracing::info!("stopping");
+    service_manager::say_stopping();
     result
 }
 
@@ -131,6 +136,11 @@ fn say_who_may(address: SocketAddr, tokens: Option<&TokensFile>) {
             "anybody who can reach {address} can read and change what is kept: set HELLO_TOKENS_FILE or --tokens-file"
         ),
     }
+}
+
+fn handed_over() -> Result<Option<TcpListener>, Failure> {
+    let listener = service_manager::listener();
+    listener.map_err(|error| Failure::Failed(format!("the listener of the service manager: {error}")))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -68,6 +68,8 @@ pub(super) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Print the manual page, for `man`
+    Manual,
 }
 
 #[derive(Args, Clone, Debug)]

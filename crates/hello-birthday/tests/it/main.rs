@@ -24,6 +24,7 @@ mod limits;
 mod access;
 mod cli;
 mod stores;
+mod service_manager;
 mod exchange;
 mod durability;
 mod outages;

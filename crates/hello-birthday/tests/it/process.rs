@@ -83,9 +83,14 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with that as its standard input.
+    pub(crate) fn start_with(command: &mut Command, stdin: Stdio) -> Self {
         let said = tempfile::tempdir().unwrap();
         let file = |name| File::create(said.path().join(name)).unwrap();
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        command.stdin(stdin).stdout(file("stdout")).stderr(file("stderr"));
         Self { child: command.spawn().unwrap(), said }
     }
 
