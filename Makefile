@@ -33,6 +33,39 @@ test-more: tools-for-tests
 	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange feed
 	tools/fuzz 60
 
+# The image that is made, pushed and run: `make org=NAME upload-prod` pushes it as NAME/hello-birthday:VERSION.
+image   ?= hello-birthday
+version ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+port    ?= 8080
+prefix  ?= /usr/local
+
+.PHONY: build
+build: ## Build the container image
+	docker build --tag $(image) --build-arg VERSION=$(version) \
+		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
+
+.PHONY: dev
+dev: ## Serve from the sources, with the data in memory, on this port: make port=80 dev
+	cargo run --locked -- --listen 127.0.0.1:$(port) --store sqlite::memory:
+
+.PHONY: compose-up
+compose-up: ## Start the service and PostgreSQL in containers, and wait until they answer
+	docker compose up --build --detach --wait
+
+.PHONY: install
+install: ## Install the program, its systemd units, manual pages and completions: sudo make install
+	cargo build --release --locked
+	install -D --mode 0755 target/release/hello-birthday $(DESTDIR)$(prefix)/bin/hello-birthday
+	install -D --mode 0644 --target-directory $(DESTDIR)/etc/systemd/system deploy/systemd/hello-birthday.*
+	install -d $(DESTDIR)$(prefix)/share/man/man1
+	target/release/hello-birthday manual $(DESTDIR)$(prefix)/share/man/man1
+	install -d $(foreach folder,bash-completion/completions zsh/site-functions fish/vendor_completions.d,\
+		$(DESTDIR)$(prefix)/share/$(folder))
+	target/release/hello-birthday completions bash >$(DESTDIR)$(prefix)/share/bash-completion/completions/hello-birthday
+	target/release/hello-birthday completions zsh >$(DESTDIR)$(prefix)/share/zsh/site-functions/_hello-birthday
+	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
+
+
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md
 	cargo build --release --locked

@@ -75,9 +75,9 @@ pub fn run() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut script);
             std::io::stdout().write_all(&script).map_err(Failure::failed)
         }
-        Command::Manual => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(Failure::failed)
-        }
+        Command::Manual { folder } => clap_mangen::generate_to(Cli::command(), &folder).map_err(|error| {
+            Failure::Failed(format!("the manual can't be written to {}: {error}", folder.display()))
+        }),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

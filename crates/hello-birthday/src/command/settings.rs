@@ -68,8 +68,11 @@ pub(super) enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page, for `man`
-    Manual,
+    /// Write the manual pages, for `man`
+    Manual {
+        /// The folder to write them to, which must be there
+        folder: PathBuf,
+    },
 }
 
 #[derive(Args, Clone, Debug)]
