@@ -18,7 +18,7 @@ COPY crates/test-servers/Cargo.toml crates/test-servers/
 COPY tools/bench/Cargo.toml tools/bench/
 # The dependencies are a layer of their own, built beside empty crates: it is made anew only if a manifest changes.
 RUN for crate in crates/* tools/bench; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
-    && echo 'fn main() {}' | tee crates/hello-birthday/src/main.rs >tools/bench/src/main.rs \
+    && echo 'fn main() {}' >crates/hello-birthday/src/main.rs && cp crates/hello-birthday/src/main.rs tools/bench/src/ \
     && cargo build --release --locked --target "$(rustc --print host-tuple)"
 COPY crates crates
 # Cargo goes by times, and those of the sources are older than those of the empty crates.
