@@ -7,6 +7,7 @@ mod request_id;
 mod refusal;
 mod payload;
 mod parameters;
+mod html;
 mod index;
 mod hello;
 mod users;
