@@ -22,6 +22,7 @@ mod birthdays;
 mod raw;
 mod limits;
 mod access;
+mod page;
 mod cli;
 mod stores;
 mod exchange;
