@@ -23,6 +23,7 @@ mod raw;
 mod limits;
 mod access;
 mod page;
+mod browser;
 mod cli;
 mod stores;
 mod exchange;
