@@ -15,6 +15,7 @@ mod birthdays;
 mod calendar;
 mod health;
 mod metrics;
+mod openapi;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::log::Log;
 use authorization::Authorization;
 pub use health::Readiness;
 use metrics::RequestMetrics;
+pub use openapi::OPENAPI;
 
 /// What the handlers work with.
 pub struct App {
