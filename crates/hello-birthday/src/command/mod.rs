@@ -21,6 +21,8 @@ use clap::CommandFactory;
 pub use settings::Cli;
 use settings::{Command, UsageError};
 
+use crate::http::OPENAPI;
+
 /// Why a command ended badly.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Backup(settings) => backup::run(&settings),
         Command::Token(settings) => token::run(&settings),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
+        Command::Openapi => std::io::stdout().write_all(OPENAPI.as_bytes()).map_err(Failure::failed),
         Command::Completions { shell } => {
             // Into memory first: the generator ends the program where it can't write.
             let mut script = Vec::new();

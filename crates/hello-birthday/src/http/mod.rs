@@ -17,6 +17,7 @@ mod birthdays;
 mod calendar;
 mod health;
 mod metrics;
+mod openapi;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::log::Log;
 use authorization::Authorization;
 pub use health::Readiness;
 use metrics::RequestMetrics;
+pub use openapi::OPENAPI;
 
 /// What the handlers work with.
 pub struct App {

@@ -32,3 +32,4 @@ mod outages;
 mod privacy;
 mod house;
 mod docs;
+mod openapi;
