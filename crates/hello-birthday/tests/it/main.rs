@@ -30,3 +30,4 @@ mod outages;
 mod privacy;
 mod house;
 mod docs;
+mod docs_page;
