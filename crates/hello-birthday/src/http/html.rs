@@ -33,11 +33,15 @@ const REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
 /// An answer with that page.
 pub(super) fn answer(status: StatusCode, page: &impl Template) -> Response<Body> {
     // Writing into a String fails only where a value's own Display does.
-    let text = page.render().unwrap_or_default();
+    sent(status, page.render().unwrap_or_default())
+}
+
+/// An answer with a page that was written before.
+pub(super) fn sent(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, POLICY.clone()),
         (REFERRER_POLICY, REFERRER),
     ];
-    (status, headers, text).into_response()
+    (status, headers, text.into()).into_response()
 }

@@ -18,6 +18,7 @@ mod calendar;
 mod health;
 mod metrics;
 mod openapi;
+mod docs;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::MethodRouter;
 
-use super::{App, birthdays, calendar, health, hello, metrics, openapi, page, users};
+use super::{App, birthdays, calendar, docs, health, hello, metrics, openapi, page, users};
 use crate::access::Scope;
 
 /// The path of the metrics, which may have a listener of their own.
@@ -39,6 +39,7 @@ pub fn all() -> Vec<Route> {
         Route::at("/-/ready").get(Public, health::ready),
         Route::at(METRICS).get(Metrics, metrics::show),
         Route::at("/openapi.json").get(Public, openapi::show),
+        Route::at("/docs").get(Public, docs::show),
     ]
 }
 

@@ -33,3 +33,4 @@ mod privacy;
 mod house;
 mod docs;
 mod openapi;
+mod docs_page;
