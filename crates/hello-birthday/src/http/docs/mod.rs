@@ -30,7 +30,7 @@ pub(super) async fn show() -> Response<Body> {
 
 fn page(document: &str) -> Result<String, Error> {
     let docs = Docs::of(Document::read(document)?);
-    docs.render().map_err(|error| serde::ser::Error::custom(error))
+    docs.render().map_err(serde::ser::Error::custom)
 }
 
 #[derive(Template)]

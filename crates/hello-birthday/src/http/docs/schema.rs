@@ -17,11 +17,11 @@ pub(super) struct Schema {
     r#type: Option<Types>,
     pub(super) description: Text,
     #[serde(deserialize_with = "in_order")]
-    properties: Vec<(String, Schema)>,
+    properties: Vec<(String, Self)>,
     required: Vec<String>,
-    items: Option<Box<Schema>>,
+    items: Option<Box<Self>>,
     #[serde(alias = "oneOf")]
-    any_of: Vec<Schema>,
+    any_of: Vec<Self>,
     #[serde(rename = "enum")]
     one_of_these: Vec<Value>,
     #[serde(rename = "const")]
