@@ -41,6 +41,9 @@ struct Docs {
     scopes: Vec<Scope>,
     /// The headers of every answer.
     headers: Vec<(String, Header)>,
+    /// The refusals of every operation.
+    of_all: Vec<Refusal>,
+    /// Those of some.
     refusals: Vec<Refusal>,
     /// What every refusal looks like.
     problem: Option<Schema>,
@@ -97,6 +100,7 @@ impl Docs {
             info,
             scopes: Scope::all_of(&sections),
             headers: headers_of_all(&sections),
+            of_all,
             refusals,
             problem,
             values: components.schemas.into_iter().filter(|(_, schema)| schema.is_plain()).collect(),
