@@ -2,13 +2,15 @@
 
 pub mod routes;
 mod gate;
+mod same_site;
 mod authorization;
 mod request_id;
 mod refusal;
 mod payload;
 mod parameters;
+mod accept;
 mod html;
-mod index;
+mod page;
 mod hello;
 mod users;
 mod birthdays;
@@ -44,6 +46,8 @@ pub struct App {
     almanac: Almanac,
     readiness: Readiness,
     metrics: Arc<Registry>,
+    /// For the one page that greets without a token where none is asked for.
+    authorization: Authorization,
 }
 
 /// What the service is made of.
@@ -85,7 +89,9 @@ impl Service {
         let rate = rate.map(Arc::new);
         let requests = RequestMetrics::register(&mut registry);
         let authorization = Authorization::by(tokens, almanac.clone());
-        let app = Arc::new(App { store, almanac, readiness, metrics: Arc::new(registry) });
+        let metrics = Arc::new(registry);
+        let app = App { store, almanac, readiness, metrics, authorization: authorization.clone() };
+        let app = Arc::new(app);
         let (main, own) = match metrics_on {
             MetricsOn::Main => (routes::all(), Vec::new()),
             MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),
