@@ -9,6 +9,9 @@ use crate::http::parameters::encoded;
 /// strangers send doesn't belong into a line that people paste into a shell.
 const SERVICE: &str = "http://127.0.0.1:8080";
 
+/// Between the arguments, so that each stands in a line of its own.
+const AND: &str = " \\\n  ";
+
 /// A line for a shell, made up argument by argument.
 pub(super) struct Line(String);
 
@@ -21,7 +24,7 @@ impl Line {
 
     /// With a token, which is nothing where the service doesn't ask for one.
     pub(super) fn with_token(self) -> Self {
-        Self(self.0 + r#" -H "Authorization: Bearer $TOKEN""#)
+        Self(self.0 + AND + r#"-H "Authorization: Bearer $TOKEN""#)
     }
 
     /// With that value as the body, as that media type has it.
@@ -29,13 +32,13 @@ impl Line {
         match (media_type, value) {
             ("application/x-www-form-urlencoded", Value::Object(fields)) => {
                 let field = |(name, value)| {
-                    format!(" --data-urlencode {}", quoted(&format!("{name}={}", plain(value))))
+                    format!("{AND}--data-urlencode {}", quoted(&format!("{name}={}", plain(value))))
                 };
                 Self(self.0 + &fields.iter().map(field).collect::<String>())
             }
             _ => {
                 let header = quoted(&format!("Content-Type: {media_type}"));
-                Self(self.0 + &format!(" -H {header} -d {}", quoted(&plain(value))))
+                Self(self.0 + &format!("{AND}-H {header}{AND}-d {}", quoted(&plain(value))))
             }
         }
     }
@@ -82,10 +85,13 @@ mod tests {
         let line = line.with_token().with_body("application/json", &json!({"a": "it's"})).finish();
         assert_eq!(
             line,
-            r#"curl -i -X PUT http://127.0.0.1:8080/hello/Jos%C3%A9 -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"a":"it'\''s"}'"#
+            r#"curl -i -X PUT http://127.0.0.1:8080/hello/Jos%C3%A9 \
+  -H "Authorization: Bearer $TOKEN" \
+  -H 'Content-Type: application/json' \
+  -d '{"a":"it'\''s"}'"#
         );
         let form =
             Line::new("POST", "/").with_body("application/x-www-form-urlencoded", &json!({"a": "b c"}));
-        assert_eq!(form.finish(), "curl -i -X POST http://127.0.0.1:8080/ --data-urlencode 'a=b c'");
+        assert_eq!(form.finish(), "curl -i -X POST http://127.0.0.1:8080/ \\\n  --data-urlencode 'a=b c'");
     }
 }

@@ -41,6 +41,9 @@ struct Docs {
     scopes: Vec<Scope>,
     /// The headers of every answer.
     headers: Vec<(String, Header)>,
+    /// The refusals of every operation.
+    of_all: Vec<Refusal>,
+    /// Those of some.
     refusals: Vec<Refusal>,
     /// What every refusal looks like.
     problem: Option<Schema>,
@@ -90,13 +93,15 @@ impl Docs {
         let Document { info, tags, paths, components } = document;
         let sections: Vec<_> =
             paths.into_iter().flat_map(|(path, item)| Section::all_of(&path, item)).collect();
-        let refusals = Refusal::all_of(&sections);
+        let by_all = |refusal: &Refusal| sections.iter().all(|section| section.refuses(refusal));
+        let (of_all, refusals): (Vec<_>, Vec<_>) = Refusal::all_of(&sections).into_iter().partition(by_all);
         let problem =
-            refusals.iter().find_map(|refusal| Some(refusal.answer.content.first()?.1.schema.clone()));
+            of_all.iter().find_map(|refusal| Some(refusal.answer.content.first()?.1.schema.clone()));
         Self {
             info,
             scopes: Scope::all_of(&sections),
             headers: headers_of_all(&sections),
+            of_all,
             refusals,
             problem,
             values: components.schemas.into_iter().filter(|(_, schema)| schema.is_plain()).collect(),
@@ -248,5 +253,24 @@ mod tests {
     fn the_page_can_be_made_of_the_document() {
         let page = page(OPENAPI).unwrap();
         assert!(page.ends_with("</html>"), "{page}");
+    }
+
+    #[test]
+    fn what_the_document_says_is_shown_and_never_taken_for_tags() {
+        for key in ["title", "summary", "description", "pattern", "dateOfBirth", "const"] {
+            let before = format!("\"{key}\": \"");
+            let document = OPENAPI.replace(&before, &format!("{before}<b>`<b>`&amp;"));
+            assert_ne!(document, OPENAPI, "{key}");
+            let page = page(&document).unwrap();
+            assert!(!page.contains("<b>"), "{key}");
+            assert!(page.contains("&#60;b&#62;") && page.contains("&#38;amp;"), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_the_page_would_hide_is_refused() {
+        let document = OPENAPI.replace("\"minLength\": 1", "\"multipleOf\": 2");
+        assert_ne!(document, OPENAPI);
+        assert!(page(&document).is_err());
     }
 }
