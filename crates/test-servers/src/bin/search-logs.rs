@@ -15,12 +15,24 @@ const ORDINARY: &[&[&str]] = &[
     // Of requests.
     &["GET", "PUT", "HTTP", "http", "application", "json", "text"],
     // Of the routes, and of their keys.
-    &["hello", "user", "birthdays", "birthdays.ics", "ics", "metrics", "healthy", "ready", "calendar"],
+    &[
+        "hello",
+        "user",
+        "birthdays",
+        "birthdays.ics",
+        "ics",
+        "metrics",
+        "healthy",
+        "ready",
+        "calendar",
+        "docs",
+    ],
+    &["openapi.json"],
     &["username", "email", "dateOfBirth", "date", "null", "token", "days"],
     // Of tokens, their scopes, and zones.
     &["Bearer", "read", "write", "UTC"],
     // Names of nobody that tests made of words which the program's own sentences have as well.
-    &["HELLO", "name", "nobody", "nothing", "unknown", "use", "yes"],
+    &["HELLO", "more", "name", "nobody", "nothing", "unknown", "use", "yes"],
     // Of address books.
     &["BEGIN", "END", "VCARD", "VERSION", "EMAIL", "BDAY", "ENCODING"],
 ];
