@@ -30,7 +30,7 @@ pub(super) async fn show() -> Response<Body> {
 
 fn page(document: &str) -> Result<String, Error> {
     let docs = Docs::of(Document::read(document)?);
-    docs.render().map_err(|error| serde::ser::Error::custom(error))
+    docs.render().map_err(serde::ser::Error::custom)
 }
 
 #[derive(Template)]
@@ -109,9 +109,9 @@ impl Docs {
         }
     }
 
-    /// What an operation refuses with, and every other one doesn't.
-    fn refusals_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Refusal> {
-        self.refusals.iter().filter(|refusal| section.refuses(refusal))
+    /// What an operation refuses with beside what all do.
+    fn refusals_of(&self, section: &Section) -> Vec<&Refusal> {
+        self.refusals.iter().filter(|refusal| section.refuses(refusal)).collect()
     }
 
     /// The headers that an answer has beside those of every answer.
