@@ -21,7 +21,7 @@ test: tools-for-tests ## Every test that needs no more than a few minutes
 	cargo test --workspace --locked
 
 .PHONY: test-all
-test-all: test test-more ## Also many more kills, two other readers of the calendar, and a short run of the fuzzers
+test-all: test test-more ## Also many more kills, two other readers of the calendar, a browser, Schemathesis, and a short run of the fuzzers
 
 # What test-all adds to test.
 .PHONY: test-more
@@ -30,7 +30,9 @@ test-more: tools-for-tests
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test contract --test redis_cluster
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test postgres patroni
 	tools/calendars/install
-	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange feed
+	tools/browser/install
+	tools/schemathesis/install
+	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange feed browser openapi
 	tools/fuzz 60
 
 .PHONY: bench

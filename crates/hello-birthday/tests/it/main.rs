@@ -32,5 +32,5 @@ mod outages;
 mod privacy;
 mod house;
 mod docs;
-mod docs_page;
 mod openapi;
+mod docs_page;

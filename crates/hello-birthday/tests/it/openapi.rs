@@ -34,6 +34,13 @@ const EVERYWHERE: [&str; 9] = [
     "x-content-type-options",
 ];
 
+/// What the form of the page at the root sends.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What a browser says when it sends that form, and asks for the page.
+const IN_A_BROWSER: [(&str, &str); 2] = [("accept", "text/html,*/*;q=0.8"), ("content-type", FORM)];
+const SAVED: &str = "username=Anna&dateOfBirth=1990-06-15";
+
 /// Components that no operation refers to: they are answers to what is no operation.
 const OF_NO_OPERATION: [&str; 3] = ["MethodNotAllowed", "Options", "UnknownPath"];
 
@@ -145,7 +152,7 @@ impl Document {
             let inside: Vec<&Value> = match value {
                 Value::Object(map) => map.values().collect(),
                 Value::Array(list) => list.iter().collect(),
-                _ => Vec::new(),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
             };
             objects.extend(inside);
             next += 1;
@@ -190,8 +197,8 @@ fn the_document_has_the_routes_of_the_program_and_nothing_else() {
                     alternatives
                 }
             };
-            let body =
-                body_limit.map(|limit| (format!("At most {limit} bytes."), vec!["application/json".into()]));
+            let media_type = if route.path() == "/" { FORM } else { "application/json" };
+            let body = body_limit.map(|limit| (format!("At most {limit} bytes."), vec![media_type.into()]));
             known.insert((route.path().to_owned(), method.to_string(), access, body));
         }
     }
@@ -287,7 +294,7 @@ fn schemathesis_finds_no_answer_that_is_not_as_the_document_says() {
     // So many requests of each kind: 50 are 2,000 in all.
     let cases = std::env::var("HELLO_CASES").unwrap_or_else(|_| "50".to_owned());
     for (mut command, token) in [(serve_store("sqlite::memory:"), ""), (serve_with(&file), &*every.token)] {
-        let mut service = Program::start(command.args(["--log", "warn"]));
+        let mut service = Program::start(&mut command);
         let url = format!("http://{}", service.client().address);
         let mut asking = Command::new(root().join("tools/schemathesis/run"));
         let status = asking.args([&url, "--max-examples", &cases]).env("TOKEN", token).status().unwrap();
@@ -348,6 +355,23 @@ async fn walk_through_the_data(document: &mut Document, client: &Client, bearer:
     document.saw("GET /birthdays.ics", &client.send(Method::GET, "/birthdays.ics", &known, "").await);
 }
 
+/// Greets and saves as people do.
+async fn walk_through_the_page(document: &mut Document, client: &Client) {
+    for (operation, path, body, status) in [
+        ("GET /", "/", "", 200),
+        ("GET /", "/?name=Anna", "", 404),
+        ("GET /", "/?name=R2D2", "", 400),
+        ("POST /", "/", "username=R2D2&dateOfBirth=1990-06-15", 400),
+        ("POST /", "/", SAVED, 303),
+        ("GET /", "/?name=Anna", "", 200),
+    ] {
+        let method: Method = operation.split(' ').next().unwrap().parse().unwrap();
+        let answer = client.send(method, path, &IN_A_BROWSER, body).await;
+        assert_eq!(answer.status, status, "{operation}: {answer:?}");
+        document.saw(operation, &answer);
+    }
+}
+
 /// Asks in each way that is refused before the store is asked.
 async fn walk_through_what_is_refused(
     document: &mut Document,
@@ -355,7 +379,7 @@ async fn walk_through_what_is_refused(
     every: &str,
     none: [&str; 2],
 ) {
-    let long = format!("?{}", "x".repeat(2048));
+    let long = format!("?{}", "x".repeat(2049));
     let large = "x".repeat(8192);
     for route in routes::all() {
         let path = route.path().replace("{username}", "Anna");
@@ -383,7 +407,17 @@ async fn walk_through_what_is_refused(
                     415,
                 ));
                 requests.push((path.clone(), vec![authorized, ("content-encoding", "br")], "x".into(), 415));
-                requests.push((path.clone(), vec![authorized], "x".into(), 400));
+                let media_type = if route.path() == "/" { FORM } else { "application/json" };
+                requests.push((
+                    path.clone(),
+                    vec![authorized, ("content-type", media_type)],
+                    "x".into(),
+                    400,
+                ));
+            }
+            if [Method::PUT, Method::POST, Method::DELETE].contains(method) {
+                let elsewhere = ("sec-fetch-site", "cross-site");
+                requests.push((path.clone(), vec![authorized, elsewhere], String::new(), 403));
             }
             for (path, headers, body, status) in requests {
                 let answer = client.send(method.clone(), &path, &headers, body).await;
@@ -427,16 +461,18 @@ async fn walk_until(document: &mut Document, client: &Client, status: &str) {
         .iter()
         .filter(|(_, _, operation)| !operation["responses"][status].is_null())
         .map(|(method, path, operation)| {
-            let content = &operation["requestBody"]["content"]["application/json"];
-            let body = content.get("example").map(ToString::to_string).unwrap_or_default();
-            (method.clone(), (*path).to_owned(), body)
+            let content = &operation["requestBody"]["content"];
+            let json = content["application/json"].get("example").map(ToString::to_string);
+            let form = content.get(FORM).map(|_| SAVED.to_owned());
+            (method.clone(), (*path).to_owned(), json.or(form).unwrap_or_default())
         })
         .collect();
     for (method, path, body) in operations {
         let mut statuses = Vec::new();
         while statuses.last().map(String::as_str) != Some(status) {
             let asked = path.replace("{username}", "Anna");
-            let answer = client.send(method.clone(), &asked, &[], body.clone()).await;
+            let headers = if path == "/" { &IN_A_BROWSER[..] } else { &[] };
+            let answer = client.send(method.clone(), &asked, headers, body.clone()).await;
             document.saw(&format!("{method} {path}"), &answer);
             statuses.push(answer.status.as_str().to_owned());
             assert!(statuses.len() < 20, "{method} {path}: {statuses:?}");
@@ -456,6 +492,8 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given() {
     walk_through_the_data(&mut document, &client, &every).await;
     walk_through_what_is_refused(&mut document, &client, &every, [&metrics, &user]).await;
     walk_through_what_is_no_operation(&document, &client, &every).await;
+
+    walk_through_the_page(&mut document, &App::start().await.client).await;
 
     let limited = App::start_with(Choice { requests_a_second: 1.try_into().ok(), ..Choice::default() }).await;
     walk_until(&mut document, &limited.client, "429").await;
