@@ -17,9 +17,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use prometheus_client::registry::Registry;
+use store::Store;
 
 pub use settings::Cli;
-use settings::{Command, UsageError};
+use settings::{Command, StoreSettings, UsageError};
 
 use crate::http::OPENAPI;
 
@@ -51,6 +53,23 @@ impl Failure {
             Self::StoreBroken(_) => 74,
         }
     }
+}
+
+/// Opens the store to read it alone, does that with it, and closes it.
+fn with_store_to_read<T>(
+    settings: &StoreSettings,
+    read: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (location, options) = (settings.location()?, settings.options()?);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let store = Store::open_to_read(&location, options, &mut Registry::default()).await;
+        let store = store.map_err(Failure::failed)?;
+        let result = read(&store).await;
+        store.close().await;
+        result
+    })
 }
 
 /// Runs what the command line says.
