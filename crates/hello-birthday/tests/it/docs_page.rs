@@ -28,6 +28,11 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     rest.split_once(after).unwrap_or_else(|| panic!("no {after} in {rest}")).0
 }
 
+/// What a heading says, tags included.
+fn heading<'a>(page: &'a str, id: &str) -> &'a str {
+    between(page, &format!(" id=\"{id}\""), "</h").split_once('>').unwrap().1
+}
+
 /// Every value of an attribute.
 fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
     let before = format!(" {attribute}=\"");
@@ -136,6 +141,8 @@ async fn every_operation_has_a_section_and_every_link_in_the_page_a_target() {
     assert_eq!(ids.len(), unique.len(), "{ids:?}");
     let labels = values(&page, "aria-labelledby");
     assert!(labels.iter().all(|id| unique.contains(id)), "{labels:?}");
+    let names: HashSet<_> = labels.iter().map(|id| heading(&page, id)).collect();
+    assert_eq!(names.len(), labels.len(), "two landmarks have one name: {names:?}");
     for link in values(&page, "href") {
         match link.strip_prefix('#') {
             Some(id) => assert!(unique.contains(id), "{link}"),

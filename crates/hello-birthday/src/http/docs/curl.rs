@@ -9,6 +9,9 @@ use crate::http::parameters::encoded;
 /// strangers send doesn't belong into a line that people paste into a shell.
 const SERVICE: &str = "http://127.0.0.1:8080";
 
+/// The media type of what a page's form sends.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Between the arguments, so that each stands in a line of its own.
 const AND: &str = " \\\n  ";
 
@@ -30,7 +33,7 @@ impl Line {
     /// With that value as the body, as that media type has it.
     pub(super) fn with_body(self, media_type: &str, value: &Value) -> Self {
         match (media_type, value) {
-            ("application/x-www-form-urlencoded", Value::Object(fields)) => {
+            (FORM, Value::Object(fields)) => {
                 let field = |(name, value)| {
                     format!("{AND}--data-urlencode {}", quoted(&format!("{name}={}", plain(value))))
                 };

@@ -16,6 +16,7 @@ use serde_json::{Error, Value};
 
 use super::html;
 use super::openapi::OPENAPI;
+use curl::FORM;
 use document::{Answer, Document, Header, Operation, Parameter, Place, Tag};
 use schema::Schema;
 use text::Piece;
@@ -95,8 +96,8 @@ impl Docs {
             paths.into_iter().flat_map(|(path, item)| Section::all_of(&path, item)).collect();
         let by_all = |refusal: &Refusal| sections.iter().all(|section| section.refuses(refusal));
         let (of_all, refusals): (Vec<_>, Vec<_>) = Refusal::all_of(&sections).into_iter().partition(by_all);
-        let problem =
-            of_all.iter().find_map(|refusal| Some(refusal.answer.content.first()?.1.schema.clone()));
+        let mut media = of_all.iter().flat_map(|refusal| &refusal.answer.content);
+        let problem = media.find(|(kind, _)| kind == PROBLEM).map(|(_, media)| media.schema.clone());
         Self {
             info,
             scopes: Scope::all_of(&sections),
@@ -109,9 +110,9 @@ impl Docs {
         }
     }
 
-    /// What an operation refuses with, and every other one doesn't.
-    fn refusals_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Refusal> {
-        self.refusals.iter().filter(|refusal| section.refuses(refusal))
+    /// What an operation refuses with beside what all do.
+    fn refusals_of(&self, section: &Section) -> Vec<&Refusal> {
+        self.refusals.iter().filter(|refusal| section.refuses(refusal)).collect()
     }
 
     /// The headers that an answer has beside those of every answer.
@@ -171,6 +172,9 @@ impl Scope {
         scopes
     }
 }
+
+/// The media type of what programs are refused with.
+const PROBLEM: &str = "application/problem+json";
 
 /// The statuses of refusals are this one and above.
 const REFUSALS_FROM: u16 = 400;
@@ -232,16 +236,12 @@ fn status_line(status: &u16) -> String {
     StatusCode::from_u16(*status).map_or_else(|_| status.to_string(), |status| status.to_string())
 }
 
-/// A value as it is sent: JSON indented, other texts as they are.
+/// A value as it is sent: JSON indented, a form in its line, other texts as they are.
 fn shown(kind: &str, value: &Value) -> String {
-    match value {
-        Value::String(text) if !kind.ends_with("json") => text.trim_end().to_owned(),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => format!("{value:#}"),
+    match (kind, value.as_str()) {
+        (FORM, _) => serde_urlencoded::to_string(value).unwrap_or_default(),
+        (_, Some(text)) if !kind.ends_with("json") => text.trim_end().to_owned(),
+        (_, _) => format!("{value:#}"),
     }
 }
 
@@ -253,6 +253,7 @@ mod tests {
     fn the_page_can_be_made_of_the_document() {
         let page = page(OPENAPI).unwrap();
         assert!(page.ends_with("</html>"), "{page}");
+        assert!(!page.contains("<code></code>"), "{page}");
     }
 
     #[test]
@@ -265,6 +266,15 @@ mod tests {
             assert!(!page.contains("<b>"), "{key}");
             assert!(page.contains("&#60;b&#62;") && page.contains("&#38;amp;"), "{key}");
         }
+    }
+
+    #[test]
+    fn an_example_is_shown_as_it_is_sent() {
+        let value = serde_json::json!({ "username": "José", "born": 1 });
+        assert_eq!(shown("application/json", &value), "{\n  \"username\": \"José\",\n  \"born\": 1\n}");
+        assert_eq!(shown(FORM, &value), "username=Jos%C3%A9&born=1");
+        assert_eq!(shown("text/plain", &"Hello\n".into()), "Hello");
+        assert_eq!(shown("application/json", &"Hello".into()), "\"Hello\"");
     }
 
     #[test]

@@ -129,26 +129,24 @@ impl Schema {
             return Vec::new();
         }
         let mut rules: Vec<_> = self.any_of.iter().flat_map(Self::rules).collect();
-        let code = |value: &Value| Piece::Code(plain(value));
-        rules.extend(between(self.minimum.as_ref(), self.maximum.as_ref(), ""));
-        rules.extend(between(self.min_length.as_ref(), self.max_length.as_ref(), " characters"));
-        rules.extend(between(self.min_items.as_ref(), self.max_items.as_ref(), " in the list"));
-        rules.extend(between(None, self.max_properties.as_ref(), " keys"));
-        rules.extend(
-            self.format.iter().map(|format| Line(vec![words("format "), Piece::Code(format.clone())])),
-        );
-        rules
-            .extend(self.pattern.iter().map(|like| Line(vec![words("pattern "), Piece::Code(like.clone())])));
-        rules.extend(self.exactly.iter().map(|value| Line(vec![words("always "), code(value)])));
+        let coded = |before: &str, code: String| Line(vec![words(before), Piece::Code(code)]);
+        rules.extend(between("", self.minimum.as_ref(), self.maximum.as_ref()));
+        rules.extend(between("length ", self.min_length.as_ref(), self.max_length.as_ref()));
+        rules.extend(between("items: ", self.min_items.as_ref(), self.max_items.as_ref()));
+        rules.extend(between("keys: ", None, self.max_properties.as_ref()));
+        rules.extend(self.format.clone().map(|format| coded("format ", format)));
+        rules.extend(self.pattern.clone().map(|pattern| coded("pattern ", pattern)));
+        rules.extend(self.exactly.iter().map(|value| coded("always ", plain(value))));
         rules.extend(self.one_of());
-        rules.extend(self.default.iter().map(|value| Line(vec![code(value), words(" if it is left out")])));
+        rules.extend(self.default.iter().map(|value| coded("if it is left out: ", plain(value))));
         rules
     }
 
     fn one_of(&self) -> Option<Line> {
-        let mut pieces = vec![words("one of")];
-        for value in &self.one_of_these {
-            pieces.extend([words(" "), Piece::Code(plain(value))]);
+        let mut pieces = Vec::new();
+        for (index, value) in self.one_of_these.iter().enumerate() {
+            pieces.extend((0 < index).then(|| words(" or ")));
+            pieces.push(Piece::Code(plain(value)));
         }
         (!self.one_of_these.is_empty()).then_some(Line(pieces))
     }
@@ -163,13 +161,12 @@ fn words(text: &str) -> Piece {
     Piece::Words(text.into())
 }
 
-fn between<T: ToString + PartialEq>(least: Option<&T>, most: Option<&T>, unit: &str) -> Option<Line> {
+fn between<T: ToString>(what: &str, least: Option<&T>, most: Option<&T>) -> Option<Line> {
     let text = match (least.map(T::to_string), most.map(T::to_string)) {
         (None, None) => return None,
-        (Some(least), None) => format!("at least {least}{unit}"),
-        (None, Some(most)) => format!("at most {most}{unit}"),
-        (Some(least), Some(most)) if least == most => format!("exactly {least}{unit}"),
-        (Some(least), Some(most)) => format!("{least} to {most}{unit}"),
+        (Some(least), None) => format!("{what}at least {least}"),
+        (None, Some(most)) => format!("{what}at most {most}"),
+        (Some(least), Some(most)) => format!("{what}{least} to {most}"),
     };
     Some(Line(vec![words(&text)]))
 }
