@@ -18,6 +18,10 @@ DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 REMINDER = r"P(?:[0-9]+W|[0-9]+D(?:T[0-9]+H)?|T[0-9]+H)"
 REMINDERS = re.compile(f"{REMINDER}(?:,{REMINDER}){{0,4}}")
+# What Schemathesis takes \p{L} and \p{M} for.
+LETTERS_AND_MARKS = re.compile(
+    "[a-zA-Z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u036f\u0483-\u0489\u1dc0-\u1dff\u20d0-\u20ff]"
+)
 ZONES = ["UTC", "Europe/Lisbon", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "Etc/GMT+12"]
 
 
@@ -69,10 +73,12 @@ def names(case):
 
 def is_clear(name):
     """Names are counted and kept in NFC, but a schema counts characters as they are sent; and Schemathesis
-    takes blocks of Unicode for letters and marks. Some characters of these are not assigned, and some that
-    NFC makes are outside."""
-    assigned = all(unicodedata.category(character) != "Cn" for character in name)
-    return assigned and unicodedata.is_normalized("NFC", name)
+    takes blocks of Unicode for letters and marks. Some characters of these are not assigned, some that NFC
+    makes are outside, and so are most letters of the world, which it then takes for wrong ones."""
+    categories = [(character, unicodedata.category(character)) for character in name]
+    assigned = all(category != "Cn" for _, category in categories)
+    known = all(LETTERS_AND_MARKS.match(character) for character, category in categories if category[0] in "LM")
+    return assigned and known and unicodedata.is_normalized("NFC", name)
 
 
 def in_the_past(text):
