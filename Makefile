@@ -21,7 +21,7 @@ test: tools-for-tests ## Every test that needs no more than a few minutes
 	cargo test --workspace --locked
 
 .PHONY: test-all
-test-all: test test-more ## Also many more kills, two other readers of the calendar, and a short run of the fuzzers
+test-all: test test-more ## Also many more kills, a browser, Schemathesis, a search of all logs, and a short run of the fuzzers
 
 # What test-all adds to test.
 .PHONY: test-more
@@ -30,8 +30,17 @@ test-more: tools-for-tests
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test contract --test redis_cluster
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test postgres patroni
 	tools/calendars/install
-	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange feed
+	tools/browser/install
+	tools/schemathesis/install
+	HELLO_TEST_ALL=1 cargo test --locked --package hello-birthday --test it -- outages exchange feed browser openapi
+	$(MAKE) test-logs
 	tools/fuzz 60
+
+.PHONY: test-logs
+test-logs: tools-for-tests ## Every test with logging at its finest, and no word that was sent in any log or metric
+	rm -rf target/logs
+	HELLO_TEST_LOGS=$(CURDIR)/target/logs cargo test --workspace --locked
+	cargo run --locked --quiet --package test-servers --bin search-logs -- target/logs
 
 # The image that is made, pushed and run: `make org=NAME upload-prod` pushes it as NAME/hello-birthday:VERSION.
 image   ?= hello-birthday
@@ -65,11 +74,13 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions zsh >$(DESTDIR)$(prefix)/share/zsh/site-functions/_hello-birthday
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
 
-
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md
 	cargo build --release --locked
 	cargo run --release --locked --package bench -- --raw target/bench.jsonl
+	tools/engines/run > target/engines.jsonl
+	tools/engines/coming > target/coming.jsonl
+	tools/engines/million > target/million.jsonl
 
 .PHONY: prove
 prove: tools-for-tests ## The long runs: 200 kills, 20 dead masters, outages, a million users, fuzzing, and mutants

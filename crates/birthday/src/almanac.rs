@@ -54,6 +54,12 @@ impl Almanac {
         zone.unwrap_or(&self.zone).to_datetime((self.clock)()).date()
     }
 
+    /// The name of the service's own zone.
+    #[must_use]
+    pub fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("UTC")
+    }
+
     /// The service's rule for 29 February, for calendars that count by themselves.
     #[must_use]
     pub const fn leap_day(&self) -> LeapDay {

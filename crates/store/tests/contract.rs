@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use birthday::{Almanac, Birthday, Date, Email, LeapDay, Name, Timestamp, User, find_zone};
 use prometheus_client::registry::Registry;
 use store::{Change, Imported, Location, OpenError, Options, Outcome, Store};
-use test_servers::{PgBouncer, Postgres, RedisCluster, RedisServer, wait_until};
+use test_servers::{PgBouncer, Postgres, RedisCluster, RedisServer, logs, wait_until};
 
 /// An empty store, and what has to live as long as it does.
 struct Fresh {
@@ -105,14 +105,17 @@ async fn reopen(location: &Location, options: &Options) -> Store {
 }
 
 fn name(text: &str) -> Name {
+    logs::sent(text);
     Name::parse(text).unwrap()
 }
 
 fn email(text: &str) -> Email {
+    logs::sent(text);
     Email::parse(text).unwrap()
 }
 
 fn day(month: i64, day: i64, year: Option<i64>) -> Birthday {
+    logs::sent(&format!("{:04}-{month:02}-{day:02}", year.unwrap_or_default()));
     Birthday::from_stored(month, day, year).unwrap()
 }
 

@@ -25,7 +25,7 @@ use birthday::{Birthday, Name};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Store, StoreError};
-use test_servers::Postgres;
+use test_servers::{Postgres, logs};
 use tokio::time::sleep;
 
 /// A store, and what it tells of itself.
@@ -65,6 +65,7 @@ async fn migrated(server: &Postgres) -> String {
 }
 
 fn name(text: &str) -> Name {
+    logs::sent(text);
     Name::parse(text).unwrap()
 }
 
@@ -75,7 +76,7 @@ fn numbered(number: usize) -> Birthday {
 }
 
 async fn save(store: &Store, who: &str, birthday: Birthday) -> Result<Outcome, StoreError> {
-    store.commit(Change::SaveBirthday { name: name(who), birthday }).await
+    store.commit(Change::SaveBirthday { name: name(who), birthday }).await.inspect_err(logs::log)
 }
 
 /// Waits until that is so, which takes no longer than promised; slow machines are given more.

@@ -7,7 +7,7 @@ use birthday::{Almanac, Birthday, Email, LeapDay, Name, find_zone};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
-use test_servers::RedisServer;
+use test_servers::{RedisServer, logs};
 
 /// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
 const ANSWERED: Duration = Duration::from_millis(1100);
@@ -24,23 +24,25 @@ async fn open_with(url: &str, options: Options) -> Result<Store, String> {
 }
 
 fn name(text: &str) -> Name {
+    logs::sent(text);
     Name::parse(text).unwrap()
 }
 
 fn day(year: i64) -> Birthday {
+    logs::sent(&format!("{year:04}-06-15"));
     Birthday::from_stored(6, 15, Some(year)).unwrap()
 }
 
 async fn save(store: &Store, who: &str, year: i64) -> Result<Outcome, StoreError> {
-    store.commit(Change::SaveBirthday { name: name(who), birthday: day(year) }).await
+    store.commit(Change::SaveBirthday { name: name(who), birthday: day(year) }).await.inspect_err(logs::log)
 }
 
 async fn read(store: &Store, who: &str) -> Result<Option<Birthday>, StoreError> {
-    store.birthday(&name(who)).await
+    store.birthday(&name(who)).await.inspect_err(logs::log)
 }
 
 async fn erase(store: &Store, who: &str) -> Result<Outcome, StoreError> {
-    store.commit(Change::Erase { name: name(who) }).await
+    store.commit(Change::Erase { name: name(who) }).await.inspect_err(logs::log)
 }
 
 /// Asks again until the answer is the one that is waited for.
@@ -96,7 +98,7 @@ async fn changes_that_wait_behind_a_frozen_batch_are_not_applied() {
     server.freeze();
     let first = tokio::spawn({
         let store = store.clone();
-        async move { save(&store, "first", 1990).await }
+        async move { save(&store, "Frida", 1990).await }
     });
     // Everything here runs in turn, so the first is on its way long before these turns are over.
     for _ in 0..100 {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use birthday::{Birthday, Name};
 use prometheus_client::registry::Registry;
 use store::{Change, Options, Outcome, Store, StoreError};
-use test_servers::{RedisCluster, wait_until};
+use test_servers::{RedisCluster, logs, wait_until};
 
 /// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
 const ANSWERED: Duration = Duration::from_millis(1300);
@@ -38,6 +38,7 @@ async fn open(cluster: &RedisCluster, redis_wait: u32) -> Store {
 }
 
 fn name(text: &str) -> Name {
+    logs::sent(text);
     Name::parse(text).unwrap()
 }
 
@@ -54,7 +55,10 @@ fn number(day: Birthday) -> u64 {
 }
 
 async fn save(store: &Store, who: &Name, value: u64) -> Result<Outcome, StoreError> {
-    store.commit(Change::SaveBirthday { name: who.clone(), birthday: day(value) }).await
+    store
+        .commit(Change::SaveBirthday { name: who.clone(), birthday: day(value) })
+        .await
+        .inspect_err(logs::log)
 }
 
 /// One name that one writer saves again and again.

@@ -2,6 +2,7 @@
 //!
 //! A server that can't be started ends the test: a contract that was not asked is not kept.
 
+pub mod logs;
 mod process;
 mod disk;
 mod network;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::process::Keeper;
-use crate::{Process, SmallDisk, free_port, wait_until};
+use crate::{Process, SmallDisk, free_port, logs, wait_until};
 
 /// A running server with the superuser `postgres`, who needs no password. Dropped, it is killed and its
 /// files are gone.
@@ -102,6 +102,7 @@ impl Postgres {
     }
 
     fn start_in(folder: TempDir, settings: Vec<String>) -> Self {
+        logs::keep_events();
         let port = free_port();
         let process = launch(&folder, port, &settings);
         let keeper = Keeper::of(folder.path());

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{Process, free_port, wait_until};
+use crate::{Process, free_port, logs, wait_until};
 
 /// Cluster nodes talk to each other on their port plus this.
 const BUS_OFFSET: u16 = 10_000;
@@ -36,6 +36,7 @@ impl RedisServer {
     #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
     #[must_use]
     pub fn start_with(options: &[&str]) -> Self {
+        logs::keep_events();
         let folder = tempfile::tempdir().expect("no place for files");
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         let port = free_port();

@@ -3,27 +3,19 @@
 use std::io::{self, BufWriter, Write};
 
 use birthday::{Almanac, Coming};
-use prometheus_client::registry::Registry;
 use store::Store;
 
-use super::Failure;
 use super::settings::{BirthdaysFormat, BirthdaysSettings};
+use super::{Failure, with_store_to_read};
 use crate::coming::{Ahead, ComingRecord, Place, page, sentence};
 
 /// Birthdays read at once.
 const PAGE: usize = 1000;
 
 pub(super) fn run(settings: &BirthdaysSettings) -> Result<(), Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(async {
-        let (location, options) = (settings.store.location()?, settings.store.options()?);
-        let store = Store::open_to_read(&location, options, &mut Registry::default()).await;
-        let store = store.map_err(Failure::failed)?;
+    with_store_to_read(&settings.store, async |store| {
         let out = BufWriter::new(io::stdout().lock());
-        let result = write_all(&store, &settings.calendar.almanac(), settings, out).await;
-        store.close().await;
-        result
+        write_all(store, &settings.calendar.almanac(), settings, out).await
     })
 }
 

@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use indicatif::ProgressBar;
-use prometheus_client::registry::Registry;
 use store::Store;
 
-use super::Failure;
 use super::progress;
 use super::settings::ExportSettings;
+use super::{Failure, with_store_to_read};
 use crate::exchange::Output;
 
 /// Records read at once.
@@ -17,31 +17,21 @@ const PAGE: usize = 1000;
 
 pub(super) fn run(settings: &ExportSettings) -> Result<(), Failure> {
     let format = settings.format()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(async {
-        let (location, options) = (settings.store.location()?, settings.store.options()?);
-        let store = Store::open_to_read(&location, options, &mut Registry::default()).await;
-        let store = store.map_err(Failure::failed)?;
-        let progress = progress::counter();
-        let result = match &settings.file {
-            None => write_all(&store, format, io::stdout().lock(), &progress).await,
-            Some(path) => match create(path) {
-                Ok(file) => write_all(&store, format, file, &progress).await,
-                Err(error) => Err(Failure::Failed(format!("{} can't be written: {error}", path.display()))),
-            },
-        };
-        store.close().await;
-        progress.finish_and_clear();
-        progress::say(&format!("{} records were exported", result?));
-        Ok(())
-    })
+    let progress = progress::counter();
+    let records = with_store_to_read(&settings.store, async |store| match &settings.file {
+        None => write_all(store, format, io::stdout().lock(), &progress).await,
+        Some(path) => write_all(store, format, create(path)?, &progress).await,
+    });
+    progress.finish_and_clear();
+    progress::say(&format!("{} records were exported", records?));
+    Ok(())
 }
 
 /// Personal data: the file is for its owner alone, and never replaces another.
-fn create(path: &std::path::Path) -> io::Result<File> {
+fn create(path: &Path) -> Result<File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
-    File::options().write(true).create_new(true).mode(0o600).open(path)
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| Failure::Failed(format!("{} can't be written: {error}", path.display())))
 }
 
 async fn write_all(

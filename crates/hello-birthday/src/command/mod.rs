@@ -18,9 +18,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use prometheus_client::registry::Registry;
+use store::Store;
 
 pub use settings::Cli;
-use settings::{Command, UsageError};
+use settings::{Command, StoreSettings, UsageError};
+
+use crate::http::OPENAPI;
 
 /// Why a command ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +56,23 @@ impl Failure {
     }
 }
 
+/// Opens the store to read it alone, does that with it, and closes it.
+fn with_store_to_read<T>(
+    settings: &StoreSettings,
+    read: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let (location, options) = (settings.location()?, settings.options()?);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let store = Store::open_to_read(&location, options, &mut Registry::default()).await;
+        let store = store.map_err(Failure::failed)?;
+        let result = read(&store).await;
+        store.close().await;
+        result
+    })
+}
+
 /// Runs what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -69,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Backup(settings) => backup::run(&settings),
         Command::Token(settings) => token::run(&settings),
         Command::Healthcheck(settings) => healthcheck::run(&settings),
+        Command::Openapi => std::io::stdout().write_all(OPENAPI.as_bytes()).map_err(Failure::failed),
         Command::Completions { shell } => {
             // Into memory first: the generator ends the program where it can't write.
             let mut script = Vec::new();

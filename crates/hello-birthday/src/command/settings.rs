@@ -63,6 +63,8 @@ pub(super) enum Command {
     Token(TokenSettings),
     /// Ask the service that runs here whether it is healthy, for images without a shell
     Healthcheck(HealthcheckSettings),
+    /// Print the description of the interface that GET /openapi.json shows
+    Openapi,
     /// Print a script that completes commands and flags in a shell
     Completions {
         /// The shell

@@ -31,6 +31,7 @@ use super::payload::BodyLimit;
 use super::refusal::Refusal;
 use super::request_id::Ids;
 use super::routes::{Endpoint, Route};
+use super::same_site;
 use crate::access::TokenId;
 use crate::log::{Log, RequestLine};
 
@@ -157,6 +158,7 @@ impl Row {
             rate.check(*address, Instant::now()).map_err(Refusal::too_many_requests)?;
         }
         check_head(request)?;
+        same_site::check(request)?;
         let Some(endpoints) = &self.endpoints else {
             return self.without_route(request.method(), request.uri());
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use birthday::{Birthday, Name};
+use birthday::{Birthday, Date, Name};
 use serde::{Deserialize, Serialize};
 use store::Change;
 
@@ -39,10 +39,7 @@ pub(super) async fn save(
     Payload(request): Payload<SaveRequest>,
 ) -> Result<StatusCode, Refusal> {
     let birthday = Birthday::parse_full(&request.date_of_birth, app.almanac.today(None))?;
-    app.store
-        .commit(Change::SaveBirthday { name, birthday })
-        .await
-        .map_err(|error| Refusal::unwritten(&error))?;
+    keep(&app, name, birthday).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -53,15 +50,22 @@ pub(super) async fn greet(
     InZone(zone): InZone,
 ) -> Result<Json<Greeting>, Refusal> {
     let today = app.almanac.today(zone.as_ref());
-    let birthday = app.store.birthday(&name).await.map_err(|error| Refusal::unread(&error))?;
-    let birthday = birthday.ok_or_else(Refusal::unknown_birthday)?;
-    Ok(Json(Greeting { message: message(&name, app.almanac.days_until(birthday, today)) }))
+    let wish = wish(&app, &name, today).await?;
+    Ok(Json(Greeting { message: format!("Hello, {}! {wish}", name.as_str()) }))
 }
 
-fn message(name: &Name, days: i32) -> String {
-    let name = name.as_str();
-    match days {
-        0 => format!("Hello, {name}! Happy birthday!"),
-        days => format!("Hello, {name}! Your birthday is in {days} day(s)"),
-    }
+/// Keeps a birthday, or says what became of it.
+pub(super) async fn keep(app: &App, name: Name, birthday: Birthday) -> Result<(), Refusal> {
+    let saved = app.store.commit(Change::SaveBirthday { name, birthday }).await;
+    saved.map(|_| ()).map_err(|error| Refusal::unwritten(&error))
+}
+
+/// What somebody is told after their name.
+pub(super) async fn wish(app: &App, name: &Name, today: Date) -> Result<String, Refusal> {
+    let birthday = app.store.birthday(name).await.map_err(|error| Refusal::unread(&error))?;
+    let birthday = birthday.ok_or_else(Refusal::unknown_birthday)?;
+    Ok(match app.almanac.days_until(birthday, today) {
+        0 => "Happy birthday!".to_owned(),
+        days => format!("Your birthday is in {days} day(s)"),
+    })
 }

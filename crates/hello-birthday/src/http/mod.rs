@@ -2,18 +2,23 @@
 
 pub mod routes;
 mod gate;
+mod same_site;
 mod authorization;
 mod request_id;
 mod refusal;
 mod payload;
 mod parameters;
-mod index;
+mod accept;
+mod html;
+mod page;
 mod hello;
 mod users;
 mod birthdays;
 mod calendar;
 mod health;
 mod metrics;
+mod openapi;
+mod docs;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,6 +38,7 @@ use crate::log::Log;
 use authorization::Authorization;
 pub use health::Readiness;
 use metrics::RequestMetrics;
+pub use openapi::OPENAPI;
 
 /// What the handlers work with.
 pub struct App {
@@ -40,6 +46,8 @@ pub struct App {
     almanac: Almanac,
     readiness: Readiness,
     metrics: Arc<Registry>,
+    /// For the one page that greets without a token where none is asked for.
+    authorization: Authorization,
 }
 
 /// What the service is made of.
@@ -81,7 +89,9 @@ impl Service {
         let rate = rate.map(Arc::new);
         let requests = RequestMetrics::register(&mut registry);
         let authorization = Authorization::by(tokens, almanac.clone());
-        let app = Arc::new(App { store, almanac, readiness, metrics: Arc::new(registry) });
+        let metrics = Arc::new(registry);
+        let app = App { store, almanac, readiness, metrics, authorization: authorization.clone() };
+        let app = Arc::new(app);
         let (main, own) = match metrics_on {
             MetricsOn::Main => (routes::all(), Vec::new()),
             MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),

@@ -1,4 +1,4 @@
-//! How is a body read? As one JSON object, in time, and no longer than its route allows.
+//! How is a body read? As one JSON object, or the form of a page, in time, and no longer than its route allows.
 
 use std::time::Duration;
 
@@ -23,49 +23,85 @@ pub(super) struct BodyLimit(pub(super) u64);
 /// A JSON object with the keys that `T` names.
 pub(super) struct Payload<T>(pub(super) T);
 
+/// The fields that `T` names, as a page's form sends them.
+pub(super) struct Submitted<T>(pub(super) T);
+
 /// What a handler wants to be sent, and how it tells a caller who sent something else.
 pub(super) trait Expected: DeserializeOwned {
     /// One sentence.
     const SHAPE: &'static str;
 }
 
+/// How a body is written.
+#[derive(Clone, Copy)]
+enum Format {
+    Json,
+    Form,
+}
+
 impl<T: Expected, S: Sync> FromRequest<S> for Payload<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
-        check_headers(request.headers())?;
-        let limit = request.extensions().get().map_or(0, |BodyLimit(limit)| *limit);
-        let bytes = read(request.into_body(), limit).await?;
-        parse(&bytes).map(Self)
+        parse(&body(request, Format::Json).await?).map(Self)
     }
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+impl<T: Expected, S: Sync> FromRequest<S> for Submitted<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
+        let bytes = body(request, Format::Form).await?;
+        let fields = serde_urlencoded::from_bytes(&bytes);
+        fields.map(Self).map_err(|_| Refusal::bad_request(T::SHAPE))
+    }
+}
+
+async fn body(request: Request, format: Format) -> Result<Bytes, Refusal> {
+    check_headers(request.headers(), format)?;
+    let limit = request.extensions().get().map_or(0, |BodyLimit(limit)| *limit);
+    read(request.into_body(), limit).await
+}
+
+fn check_headers(headers: &HeaderMap, format: Format) -> Result<(), Refusal> {
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(Refusal::encoded());
     }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    match (types.next(), types.next()) {
-        (None, _) => Ok(()),
-        (Some(content_type), None) if is_json(content_type.as_bytes()) => Ok(()),
-        (Some(_), _) => Err(Refusal::not_json()),
+    match (types.next(), types.next(), format) {
+        (None, _, Format::Json) => Ok(()),
+        (Some(content_type), None, Format::Json) if is_json(content_type.as_bytes()) => Ok(()),
+        (Some(content_type), None, Format::Form) if is_form(content_type.as_bytes()) => Ok(()),
+        (_, _, Format::Json) => Err(Refusal::not_json()),
+        // A form says that it is one: browsers do.
+        (_, _, Format::Form) => Err(Refusal::not_a_form()),
     }
 }
 
 /// `application/json` or a type that ends in `+json` (RFC 6839), in UTF-8.
 fn is_json(content_type: &[u8]) -> bool {
+    is_utf_8_and(content_type, |essence| {
+        essence == "application/json"
+            || essence.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"))
+    })
+}
+
+/// `application/x-www-form-urlencoded` (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>), in UTF-8.
+fn is_form(content_type: &[u8]) -> bool {
+    is_utf_8_and(content_type, |essence| essence == "application/x-www-form-urlencoded")
+}
+
+fn is_utf_8_and(content_type: &[u8], is_right: impl Fn(&str) -> bool) -> bool {
     let Ok(text) = std::str::from_utf8(content_type) else { return false };
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let json = essence == "application/json"
-        || essence.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"));
     let utf_8 = |parameter: &str| match parameter.split_once('=') {
         Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
             value.trim_matches('"').eq_ignore_ascii_case("utf-8")
         }
         _ => true,
     };
-    json && parts.all(utf_8)
+    is_right(&essence) && parts.all(utf_8)
 }
 
 async fn read(body: Body, limit: u64) -> Result<Bytes, Refusal> {
@@ -126,5 +162,16 @@ mod tests {
         ] {
             assert!(!is_json(other.as_bytes()), "{other}");
         }
+    }
+    #[test]
+    fn a_form_is_told_by_its_type() {
+        let form = "application/x-www-form-urlencoded";
+        for form in [form, "Application/X-WWW-Form-Urlencoded", &format!("{form}; charset=utf-8")] {
+            assert!(is_form(form.as_bytes()), "{form}");
+        }
+        for other in ["", "application/json", "multipart/form-data; boundary=a", "text/plain"] {
+            assert!(!is_form(other.as_bytes()), "{other}");
+        }
+        assert!(!is_form(format!("{form}; charset=latin1").as_bytes()));
     }
 }

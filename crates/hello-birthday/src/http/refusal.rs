@@ -80,6 +80,11 @@ impl Refusal {
         }
     }
 
+    pub(super) fn of_another_site() -> Self {
+        let detail = "send changes from this service's own page, or from no page";
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
     pub(super) fn unknown_user() -> Self {
         Self::new(StatusCode::NOT_FOUND, "nobody of that name is registered")
     }
@@ -127,6 +132,12 @@ impl Refusal {
     pub(super) fn not_json() -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json")
             .with(ACCEPT, HeaderValue::from_static("application/json"))
+    }
+
+    pub(super) fn not_a_form() -> Self {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let detail = "send the header Content-Type: application/x-www-form-urlencoded";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).with(ACCEPT, FORM)
     }
 
     /// RFC 9110, section 12.5.3: a 415 for a coding says in Accept-Encoding which ones are taken.
@@ -182,6 +193,18 @@ impl Refusal {
         };
         let detail = format!("{what}; {then}");
         Self { outcome, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }.with_retry()
+    }
+
+    /// What to change, in one sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The page that tells this refusal in its own words.
+    pub(super) fn told_by(&self, mut page: Response<Body>) -> Response<Body> {
+        *page.status_mut() = self.status;
+        page.headers_mut().extend(self.header.clone());
+        page
     }
 
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {

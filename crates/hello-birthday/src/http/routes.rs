@@ -11,7 +11,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::MethodRouter;
 
-use super::{App, birthdays, calendar, health, hello, index, metrics, users};
+use super::{App, birthdays, calendar, docs, health, hello, metrics, openapi, page, users};
 use crate::access::Scope;
 
 /// The path of the metrics, which may have a listener of their own.
@@ -25,7 +25,7 @@ pub fn all() -> Vec<Route> {
     use Access::Public;
     use Scope::{Calendar, HelloRead, HelloWrite, Metrics, UserRead, UserWrite};
     vec![
-        Route::at("/").get(Public, index::hello_world),
+        Route::at("/").get(Public, page::show).post(HelloWrite, 4 * KIB, page::save),
         Route::at("/hello/{username}").get(HelloRead, hello::greet).put(HelloWrite, KIB, hello::save),
         Route::at("/user").get(UserRead, users::list).post(UserWrite, 4 * KIB, users::register),
         Route::at("/user/{username}")
@@ -38,6 +38,8 @@ pub fn all() -> Vec<Route> {
         Route::at("/-/healthy").get(Public, health::healthy),
         Route::at("/-/ready").get(Public, health::ready),
         Route::at(METRICS).get(Metrics, metrics::show),
+        Route::at("/openapi.json").get(Public, openapi::show),
+        Route::at("/docs").get(Public, docs::show),
     ]
 }
 

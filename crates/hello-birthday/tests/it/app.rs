@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use birthday::{Almanac, LeapDay, Timestamp, find_zone};
 use hello_birthday::http::{MetricsOn, Parts, Readiness, Service};
-use hello_birthday::log::Log;
+use hello_birthday::log::{Format, Log};
 use prometheus_client::registry::Registry;
 use server::{Drain, Limits, Rate, Server, listen};
 use store::{Location, Options, Store};
+use test_servers::logs;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -53,6 +54,7 @@ impl App {
     }
 
     pub(crate) async fn start_with(choice: Choice) -> Self {
+        logs::keep_events();
         let mut registry = Registry::default();
         let store = Store::open(&choice.location, Options::default(), &mut registry).await.unwrap();
         let now = Arc::<Mutex<Option<Timestamp>>>::default();
@@ -64,7 +66,7 @@ impl App {
             store: store.clone(),
             almanac: Almanac::new(find_zone(choice.zone).unwrap(), choice.leap_day, Arc::new(clock)),
             readiness: readiness.clone(),
-            log: Log::nowhere().unwrap(),
+            log: log(),
             tokens: None,
             rate: choice.requests_a_second.map(Rate::per_second),
             registry,
@@ -97,5 +99,16 @@ impl App {
     pub(crate) async fn stop(mut self) -> server::Drained {
         self.tell_to_stop();
         self.running.await.unwrap()
+    }
+}
+
+/// The lines of requests go where logs are kept, if they are.
+fn log() -> Log {
+    match logs::file("requests.log") {
+        None => Log::nowhere().unwrap(),
+        Some(file) => {
+            let filter = "trace".parse().unwrap();
+            Log::start(file, Format::Text, &filter, &mut Registry::default()).unwrap().0
+        }
     }
 }

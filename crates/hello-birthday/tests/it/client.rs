@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use test_servers::logs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -69,6 +70,7 @@ impl Client {
 
     /// Sends bytes as they are, ends its side, and reads until the service closes.
     pub(crate) async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+        logs::sent_request(bytes.as_ref());
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(bytes.as_ref()).await.unwrap();
         let mut answer = Vec::new();
@@ -103,21 +105,43 @@ impl Connection {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, hyper::Error> {
+        let body = body.into();
+        note(path, headers, &body);
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(body.into())).unwrap();
+        let request = request.body(Full::new(body)).unwrap();
         // The connection's own task has to see the end of the answer before.
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        let answer = Answer { status: head.status, headers: head.headers, body };
+        answer.note();
+        Ok(answer)
     }
 }
 
+/// Notes what no log may tell.
+fn note(path: &str, headers: &[(&str, &str)], body: &[u8]) {
+    logs::sent_target(path);
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("authorization") {
+            logs::sent(value);
+        }
+    }
+    logs::sent(&String::from_utf8_lossy(body));
+}
+
 impl Answer {
+    /// Notes whose data came back. A refusal is the program's own words.
+    fn note(&self) {
+        if logs::are_kept() && self.status == 200 {
+            note_values(&serde_json::from_slice(&self.body).unwrap_or_default());
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
@@ -146,6 +170,17 @@ impl Answer {
         assert_eq!(problem["status"], status);
         assert_eq!(problem["title"], self.status.canonical_reason().unwrap());
         assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{self:?}");
+    }
+}
+
+fn note_values(value: &Value) {
+    match value {
+        Value::Array(list) => list.iter().for_each(note_values),
+        Value::Object(fields) => {
+            let personal = ["username", "email", "dateOfBirth"].into_iter();
+            personal.filter_map(|key| fields.get(key)?.as_str()).for_each(logs::sent);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

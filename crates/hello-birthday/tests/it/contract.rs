@@ -447,7 +447,7 @@ async fn head_is_get_without_the_body_and_options_says_allow() {
     let name = new_name();
     client.put(&format!("/hello/{name}"), born("1990-06-15")).await;
     let paths = [
-        ("/".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/".to_owned(), "GET, HEAD, POST, OPTIONS"),
         (format!("/hello/{name}"), "GET, HEAD, PUT, OPTIONS"),
         ("/user?limit=1".to_owned(), "GET, HEAD, POST, OPTIONS"),
         (format!("/user/{name}"), "GET, HEAD, PUT, DELETE, OPTIONS"),

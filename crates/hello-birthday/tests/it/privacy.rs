@@ -3,6 +3,7 @@
 use hyper::Method;
 
 use crate::access::{file_of, make, serve_with};
+use crate::client::Client;
 use crate::process::{Program, program, wait_for};
 
 /// What clients send, in every place where something can be sent.
@@ -21,6 +22,7 @@ const SENT: [&str; 10] = [
 
 const READS: [&str; 4] =
     ["/user?after=Qzebulonia", "/user/Zebulonia", "/birthdays?days=366", "/birthdays?after=Zebulonia"];
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const SENT_HEADERS: [(&str, &str); 3] =
     [("user-agent", "zebu-header"), ("authorization", "Bearer zebu-header"), ("referer", "zebu-header")];
 
@@ -61,6 +63,7 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
         let calendar = client.get("/birthdays.ics?remind=P1D&x=zebu-query").await;
         assert!(calendar.text().contains("Zebulonia") && calendar.text().contains("19870321"));
         client.get("/birthdays.ics?remind=zebu-query").await.assert_refused(400);
+        use_the_page(client).await;
         client.delete("/user/Zebulonia").await;
         let metrics = client.get("/metrics").await;
         service.terminate();
@@ -83,6 +86,18 @@ async fn no_name_address_or_date_is_in_a_log_line_or_a_metric() {
                 );
             }
         }
+    }
+}
+
+/// Fills in both forms of the page, well and badly.
+async fn use_the_page(client: Client) {
+    for form in ["username=Zebulonia&dateOfBirth=1987-03-21", "username=zebu_lonia&dateOfBirth=19870321"] {
+        let answer = client.send(Method::POST, "/", &[FORM], form).await;
+        assert!(matches!(answer.status.as_u16(), 303 | 400), "{answer:?}");
+    }
+    for query in ["", "?name=Zebulonia", "?name=zebu_lonia", "?name=Qzebulonia&name=zebu-query"] {
+        let page = client.send(Method::GET, &format!("/{query}"), &[("accept", "text/html")], "").await;
+        assert!(page.text().contains("Zebulonia"), "the list names her: {page:?}");
     }
 }
 

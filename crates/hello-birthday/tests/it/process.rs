@@ -1,20 +1,30 @@
 //! The program itself, as a process that ends with its owner.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use test_servers::logs;
 
 use crate::client::Client;
+
+/// A service that ends tells its metrics within this, or not at all.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// A process of the program. Dropped, it is killed and waited for.
 pub(crate) struct Program {
     child: Child,
     said: TempDir,
+    /// Where it listens, once that was asked.
+    address: Option<SocketAddr>,
+    /// Whether its standard error is for one person's eyes, as a new token is.
+    is_secret: bool,
 }
 
 /// How a process ended, and what it said.
@@ -34,18 +44,22 @@ pub(crate) struct Ended {
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hello-birthday"));
     command.args(arguments).env_clear();
+    if logs::are_kept() {
+        command.env("RUST_LOG", "trace");
+    }
     command
 }
 
-/// A service on a free port, with its data in that file. It doesn't tell of each request: a test makes
-/// thousands.
+/// A service on a free port, with its data in that file. It doesn't tell of each request, unless that is what
+/// logs are kept for: a test makes thousands.
 pub(crate) fn serve(database: &Path) -> Command {
     serve_store(&format!("sqlite:{}", database.display()))
 }
 
 /// The same with its data at that URL.
 pub(crate) fn serve_store(url: &str) -> Command {
-    program(&["serve", "--listen", "127.0.0.1:0", "--store", url, "--log", "info,request=off"])
+    let log = if logs::are_kept() { "trace" } else { "info,request=off" };
+    program(&["serve", "--listen", "127.0.0.1:0", "--store", url, "--log", log])
 }
 
 /// The same command as strace runs it: a system call on that file fails or ends the process. `None` where
@@ -91,7 +105,9 @@ impl Program {
         let said = tempfile::tempdir().unwrap();
         let file = |name| File::create(said.path().join(name)).unwrap();
         command.stdin(stdin).stdout(file("stdout")).stderr(file("stderr"));
-        Self { child: command.spawn().unwrap(), said }
+        note_records(command);
+        let is_secret = command.get_args().next().is_some_and(|name| name == "token");
+        Self { child: command.spawn().unwrap(), said, address: None, is_secret }
     }
 
     /// Waits until it listens.
@@ -103,6 +119,7 @@ impl Program {
             // In JSON the line goes on after the address.
             line.map(|(_, rest)| rest.split('"').next().unwrap().trim().parse().unwrap())
         });
+        self.address = Some(address);
         Client { address }
     }
 
@@ -114,11 +131,13 @@ impl Program {
 
     /// Tells it to stop, as service managers do.
     pub(crate) fn terminate(&self) {
+        self.keep_metrics();
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
     /// Ends it without a chance to do anything more, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
+        self.keep_metrics();
         // An error means that it has ended by itself.
         let _ = self.child.kill();
         self.child.wait().unwrap();
@@ -135,6 +154,28 @@ impl Program {
         Ended { code: status.code(), stdout, stderr: self.stderr(), peak_kib }
     }
 
+    /// What it counted, where it still answers.
+    fn keep_metrics(&self) {
+        let (Some(address), true) = (self.address, logs::are_kept()) else { return };
+        let Ok(mut stream) = TcpStream::connect_timeout(&address, ANSWERS_WITHIN) else { return };
+        stream.set_read_timeout(Some(ANSWERS_WITHIN)).unwrap();
+        let mut told = Vec::new();
+        // It may end while it is asked.
+        let _ = stream
+            .write_all(b"GET /metrics HTTP/1.0\r\n\r\n")
+            .and_then(|()| stream.read_to_end(&mut told).map(drop));
+        logs::file("metrics").unwrap().write_all(&told).unwrap();
+    }
+
+    fn keep_log(&self) {
+        if self.is_secret {
+            let token = self.stderr().lines().last().map(str::to_owned);
+            logs::sent(&token.filter(|line| line.starts_with("hb_")).unwrap_or_default());
+        } else if let Some(mut kept) = logs::file("stderr.log") {
+            kept.write_all(&fs::read(self.said.path().join("stderr")).unwrap()).unwrap();
+        }
+    }
+
     fn peak_kib(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -145,6 +186,17 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
+        self.keep_log();
+    }
+}
+
+/// Notes whose data is in the files that a command is given.
+fn note_records(command: &Command) {
+    for file in command.get_args().map(Path::new) {
+        let kind = file.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
+        if logs::are_kept() && ["jsonl", "ndjson", "csv", "vcf"].contains(&&*kind) {
+            logs::sent(&String::from_utf8_lossy(&fs::read(file).unwrap_or_default()));
+        }
     }
 }
 

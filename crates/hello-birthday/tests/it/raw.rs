@@ -479,7 +479,7 @@ async fn a_method_that_a_path_does_not_know_is_told_which_it_knows() {
         ("get /hello/Alice", 405, "GET, HEAD, PUT, OPTIONS"),
         ("BREW /user", 405, "GET, HEAD, POST, OPTIONS"),
         ("PATCH /user/Alice", 405, "GET, HEAD, PUT, DELETE, OPTIONS"),
-        ("POST /", 405, "GET, HEAD, OPTIONS"),
+        ("PUT /", 405, "GET, HEAD, POST, OPTIONS"),
         ("CONNECT a", 405, "GET, HEAD, PUT, POST, DELETE, OPTIONS"),
         ("OPTIONS *", 204, "GET, HEAD, PUT, POST, DELETE, OPTIONS"),
         ("OPTIONS /user", 204, "GET, HEAD, POST, OPTIONS"),

@@ -1,6 +1,5 @@
 //! The program on a database server that is away, refuses us, or keeps less than is asked for.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -8,11 +7,7 @@ use test_servers::{Postgres, RedisServer};
 use tokio::time::sleep;
 
 use crate::client::{Answer, Client};
-use crate::process::{Program, program, run};
-
-fn serve(url: &str) -> Command {
-    program(&["serve", "--listen", "127.0.0.1:0", "--log", "info,request=off", "--store", url])
-}
+use crate::process::{Program, program, run, serve_store};
 
 /// Asks until that is the answer.
 async fn until_it_answers(client: Client, path: &str, status: StatusCode) -> Answer {
@@ -35,11 +30,24 @@ async fn save(client: Client) -> Answer {
 fn with_passwords() -> (Postgres, String) {
     let server = Postgres::start();
     let database = server.database();
-    server.sql(&database, "CREATE ROLE anna LOGIN SUPERUSER PASSWORD 'right'");
+    server.sql(&database, "CREATE ROLE keeper LOGIN SUPERUSER PASSWORD 'right'");
     let migrated = run(&mut program(&["migrate", "--store", &server.url(&database)]));
     assert_eq!(migrated.code, Some(0), "{migrated:?}");
     server.ask_for_passwords();
     (server, database)
+}
+
+/// Checks that every command which opens the store ends with that word of the server, and keeps the password to
+/// itself.
+#[track_caller]
+fn assert_refused_at_the_start(url: &str, why: &str) {
+    let (import, export) = (program(&["import", "--store", url]), program(&["export", "--store", url]));
+    for mut command in [serve_store(url), import, export] {
+        let ended = run(&mut command);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.sentence().contains(why), "{ended:?}");
+        assert!(!ended.stderr.contains("s3cret") && !ended.stderr.contains("listening"), "{ended:?}");
+    }
 }
 
 #[test]
@@ -47,20 +55,12 @@ fn who_is_refused_by_postgresql_at_the_start_is_told_and_ends() {
     let (server, database) = with_passwords();
     let port = server.port();
     for (who, database, why) in [
-        ("anna:s3cret", &*database, "password authentication failed"),
-        ("anna", &database, "it asks for a password, and none is set"),
-        ("nobody:s3cret", &database, "password authentication failed"),
-        ("anna:right", "elsewhere", "database \"elsewhere\" does not exist"),
+        ("keeper:s3cret", &*database, "password authentication failed"),
+        ("keeper", &database, "it asks for a password, and none is set"),
+        ("stranger:s3cret", &database, "password authentication failed"),
+        ("keeper:right", "elsewhere", "database \"elsewhere\" does not exist"),
     ] {
-        let url = format!("postgres://{who}@127.0.0.1:{port}/{database}");
-        for mut command in
-            [serve(&url), program(&["import", "--store", &url]), program(&["export", "--store", &url])]
-        {
-            let ended = run(&mut command);
-            assert_eq!(ended.code, Some(1), "{ended:?}");
-            assert!(ended.sentence().contains(why), "{ended:?}");
-            assert!(!ended.stderr.contains("s3cret") && !ended.stderr.contains("listening"), "{ended:?}");
-        }
+        assert_refused_at_the_start(&format!("postgres://{who}@127.0.0.1:{port}/{database}"), why);
     }
 }
 
@@ -68,8 +68,8 @@ fn who_is_refused_by_postgresql_at_the_start_is_told_and_ends() {
 async fn a_refusal_is_not_the_last_word_while_another_server_is_away() {
     let (server, database) = with_passwords();
     let (away, port) = (test_servers::free_port(), server.port());
-    let url = format!("postgres://anna:s3cret@127.0.0.1:{away},127.0.0.1:{port}/{database}");
-    let mut service = Program::start(&mut serve(&url));
+    let url = format!("postgres://keeper:s3cret@127.0.0.1:{away},127.0.0.1:{port}/{database}");
+    let mut service = Program::start(&mut serve_store(&url));
     service.client().get("/-/ready").await.assert_refused(503);
     let said = service.stderr();
     assert!(said.contains("password authentication failed") && !said.contains("s3cret"), "{said}");
@@ -78,18 +78,18 @@ async fn a_refusal_is_not_the_last_word_while_another_server_is_away() {
 #[tokio::test]
 async fn a_password_that_postgresql_refuses_later_is_an_outage_that_ends() {
     let (mut server, database) = with_passwords();
-    let url = format!("postgres://anna:right@127.0.0.1:{}/{database}", server.port());
-    let mut service = Program::start(&mut serve(&url));
+    let url = format!("postgres://keeper:right@127.0.0.1:{}/{database}", server.port());
+    let mut service = Program::start(&mut serve_store(&url));
     let client = service.client();
     assert_eq!(save(client).await.status, 204);
 
-    server.sql("postgres", "ALTER ROLE anna PASSWORD 'other'");
+    server.sql("postgres", "ALTER ROLE keeper PASSWORD 'other'");
     server.kill();
     server.restart();
     until_it_answers(client, "/-/ready", StatusCode::SERVICE_UNAVAILABLE).await.assert_refused(503);
     assert!(service.stderr().contains("password authentication failed"), "{}", service.stderr());
 
-    server.sql("postgres", "ALTER ROLE anna PASSWORD 'right'");
+    server.sql("postgres", "ALTER ROLE keeper PASSWORD 'right'");
     until_it_answers(client, "/-/ready", StatusCode::OK).await;
     until_it_answers(client, "/hello/Anna", StatusCode::OK).await;
 }
@@ -98,7 +98,7 @@ async fn a_password_that_postgresql_refuses_later_is_an_outage_that_ends() {
 async fn a_postgresql_server_that_is_away_at_the_start_is_waited_for() {
     let (mut server, database) = with_passwords();
     server.kill();
-    let mut service = Program::start(&mut serve(&server.url(&database)));
+    let mut service = Program::start(&mut serve_store(&server.url(&database)));
     let client = service.client();
     client.get("/-/ready").await.assert_refused(503);
     server.restart();
@@ -120,15 +120,7 @@ fn who_is_refused_by_redis_at_the_start_is_told_and_ends() {
         if who.contains("right") {
             server.cli(&["-a", "right", "CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
         }
-        let url = format!("redis://{who}127.0.0.1:{port}");
-        for mut command in
-            [serve(&url), program(&["import", "--store", &url]), program(&["export", "--store", &url])]
-        {
-            let ended = run(&mut command);
-            assert_eq!(ended.code, Some(1), "{ended:?}");
-            assert!(ended.sentence().contains(why), "{ended:?}");
-            assert!(!ended.stderr.contains("s3cret") && !ended.stderr.contains("listening"), "{ended:?}");
-        }
+        assert_refused_at_the_start(&format!("redis://{who}127.0.0.1:{port}"), why);
     }
 }
 
@@ -136,7 +128,7 @@ fn who_is_refused_by_redis_at_the_start_is_told_and_ends() {
 async fn a_redis_server_that_is_away_at_the_start_is_waited_for_and_looked_at_when_it_comes() {
     let mut server = RedisServer::start();
     server.kill();
-    let mut service = Program::start(&mut serve(&server.url()));
+    let mut service = Program::start(&mut serve_store(&server.url()));
     let client = service.client();
     client.get("/-/ready").await.assert_refused(503);
     client.get("/hello/Anna").await.assert_refused(503);
@@ -160,7 +152,7 @@ async fn a_redis_server_that_is_away_at_the_start_is_waited_for_and_looked_at_wh
 #[test]
 fn a_server_that_is_away_is_told_by_every_command_but_serve() {
     let (redis, postgres) = (test_servers::free_port(), test_servers::free_port());
-    for url in [format!("redis://127.0.0.1:{redis}"), format!("postgres://anna@127.0.0.1:{postgres}/x")] {
+    for url in [format!("redis://127.0.0.1:{redis}"), format!("postgres://keeper@127.0.0.1:{postgres}/x")] {
         for name in ["migrate", "import", "export"] {
             let ended = run(&mut program(&[name, "--store", &url]));
             assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -172,7 +164,7 @@ fn a_server_that_is_away_is_told_by_every_command_but_serve() {
 #[tokio::test]
 async fn a_change_that_too_few_replicas_of_redis_have_is_unknown_and_reads_go_on() {
     let server = RedisServer::start();
-    let mut service = Program::start(serve(&server.url()).env("HELLO_REDIS_WAIT", "1"));
+    let mut service = Program::start(serve_store(&server.url()).env("HELLO_REDIS_WAIT", "1"));
     let client = service.client();
     let refused = save(client).await;
     refused.assert_refused(503);

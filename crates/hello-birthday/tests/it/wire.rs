@@ -6,6 +6,7 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{HeaderMap, StatusCode};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use test_servers::logs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -36,11 +37,12 @@ impl From<std::net::TcpStream> for Wire {
 
 impl Wire {
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).await.unwrap();
+        self.try_send(bytes).await.unwrap();
     }
 
     /// Sends what may meet a connection that the service has closed already.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        logs::sent_request(bytes.as_ref());
         self.stream.write_all(bytes.as_ref()).await
     }
 

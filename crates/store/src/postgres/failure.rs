@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use tokio_postgres::Error;
+use tokio_postgres::error::DbError;
 
 use crate::{Reason, StoreError};
 
@@ -102,18 +103,21 @@ pub(super) fn words(reason: &Reason) -> String {
     }
 }
 
-/// Words for the operator's log. What a server says of a value may repeat it, so that is left out.
+/// Words for the operator's log.
 pub(super) fn describe(error: &Error) -> String {
     if let Some(refusal) = error.as_db_error() {
-        let code = refusal.code().code();
-        return if ["21", "22", "23"].contains(&&code[..2.min(code.len())]) {
-            format!("the server refused a value (SQLSTATE {code})")
-        } else {
-            format!("{} (SQLSTATE {code})", refusal.message())
-        };
+        let words = said(refusal).unwrap_or("the server refused a value");
+        return format!("{words} (SQLSTATE {})", refusal.code().code());
     }
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
+}
+
+/// What a server said, unless it may repeat a value: it spoke of one, or a trigger chose the words.
+pub(super) fn said(message: &DbError) -> Option<&str> {
+    let of_a_value = ["21", "22", "23"].iter().any(|class| message.code().code().starts_with(class));
+    let by_a_trigger = message.where_().is_some();
+    (!of_a_value && !by_a_trigger).then(|| message.message())
 }

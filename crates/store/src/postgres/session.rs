@@ -13,7 +13,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, Socke
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, Host, Place, Pooling, Tls};
-use super::failure::{Failure, Meaning, describe, words};
+use super::failure::{Failure, Meaning, describe, said, words};
 use super::statements::Statement;
 use super::tls;
 use crate::{OpenError, Reason};
@@ -356,7 +356,8 @@ where
     while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
         let AsyncMessage::Notice(notice) = message else { continue };
         if notice.parsed_severity() == Some(Severity::Warning) || notice.code().code().starts_with("01") {
-            tracing::warn!(code = notice.code().code(), "PostgreSQL warns: {}", notice.message());
+            let what = said(&notice).unwrap_or("of a value");
+            tracing::warn!(code = notice.code().code(), "PostgreSQL warns: {what}");
             warned.store(true, Ordering::Release);
         }
     }
