@@ -74,6 +74,15 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions zsh >$(DESTDIR)$(prefix)/share/zsh/site-functions/_hello-birthday
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
 
+# Files alone: what a change of them needs, in a minute.
+.PHONY: check-files
+check-files:
+	tools/deploy/files
+
+.PHONY: check-deploy
+check-deploy: check-files ## The image, Compose, the chart and the pipelines, read by their linters and run
+	tools/deploy/with-docker tools/deploy/image
+
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md
 	cargo build --release --locked
