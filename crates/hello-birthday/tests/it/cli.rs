@@ -31,6 +31,19 @@ fn help_and_version_are_printed_and_are_no_failure() {
 }
 
 #[test]
+fn the_manual_is_a_page_for_the_program_and_one_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(ended(&["manual", folder.path().to_str().unwrap()]).code, Some(0));
+    for page in ["hello-birthday.1", "hello-birthday-serve.1", "hello-birthday-import.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+    }
+    let nowhere = folder.path().join("nowhere");
+    let refused = ended(&["manual", nowhere.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+}
+
+#[test]
 fn completions_are_a_script_of_that_shell() {
     let bash = ended(&["completions", "bash"]);
     assert_eq!(bash.code, Some(0), "{bash:?}");
@@ -307,6 +320,16 @@ fn port_and_every_address_are_what_a_platform_asks_for() {
     let mut service = Program::start(command.env("PORT", "0"));
     let address = service.client().address;
     assert!(address.ip().is_unspecified(), "{address}");
+    let healthy = run(program(&["healthcheck"]).env("PORT", address.port().to_string()));
+    assert_eq!(healthy.code, Some(0), "{healthy:?}");
+}
+
+#[test]
+fn a_service_on_every_address_is_asked_where_there_is_only_ipv4() {
+    let (_folder, path) = folder();
+    let mut service = Program::start(&mut serve(&path));
+    let address = service.client().address;
+    assert!(address.is_ipv4(), "{address}");
     let healthy = run(program(&["healthcheck"]).env("PORT", address.port().to_string()));
     assert_eq!(healthy.code, Some(0), "{healthy:?}");
 }
