@@ -12,8 +12,8 @@ use super::settings::{Secret, UsageError, read_secret, refuse_without, variable}
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct PostgresSettings {
-    /// Replicas of the PostgreSQL server that reads may go to, as a postgres:// URL; answers are at
-    /// most a second old
+    /// Replicas of the PostgreSQL server that reads may go to, as a postgres:// URL; what it leaves out
+    /// is as for the store. Answers are at most a second old
     #[arg(long, env = "DATABASE_REPLICA_URL", hide_env_values = true, value_name = "URL")]
     replica: Option<Secret>,
     /// Let replicas answer, however old they are, when nobody else can

@@ -24,7 +24,8 @@ pub struct Address {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: Option<String>,
-    pub(super) tls: Tls,
+    /// As it was said; [`Self::tls`] is what is done.
+    pub(super) tls: Option<Tls>,
     pub(super) target: Target,
     pub(super) application_name: String,
     pub(super) options: Option<String>,
@@ -150,19 +151,38 @@ impl Address {
 
     /// What is in force where nothing else was said.
     pub(super) fn new(hosts: Vec<Host>) -> Self {
-        let local = hosts.iter().all(Host::is_local);
         Self {
             hosts,
             user: None,
             password: None,
             database: None,
-            // On its way to another machine a birthday is encrypted, unless somebody says otherwise.
-            tls: if local { Tls::Disable } else { Tls::Require },
+            tls: None,
             target: Target::Any,
             application_name: "hello-birthday".into(),
             options: None,
             connect_within: CONNECT_WITHIN,
             pooling: Pooling::Session,
+        }
+    }
+
+    /// The address of a replica of that server: it has the same roles and databases, so what its URL leaves out
+    /// is as it is there.
+    pub(super) fn of_replica(mut self, primary: &Self) -> Self {
+        if self.user.is_none() || self.user == primary.user {
+            self.password = self.password.or_else(|| primary.password.clone());
+        }
+        self.user = self.user.or_else(|| primary.user.clone());
+        self.database = self.database.or_else(|| primary.database.clone());
+        self.tls = self.tls.or_else(|| primary.tls.clone());
+        self
+    }
+
+    /// On its way to another machine a birthday is encrypted, unless somebody says otherwise.
+    pub(super) fn tls(&self) -> Tls {
+        match &self.tls {
+            Some(tls) => tls.clone(),
+            None if self.hosts.iter().all(Host::is_local) => Tls::Disable,
+            None => Tls::Require,
         }
     }
 }
@@ -276,7 +296,7 @@ mod tests {
             ("postgres://db/x?sslmode=verify-full", Tls::VerifyFull(Authorities::System)),
             ("postgres://db/x?sslmode=verify-full&sslrootcert=system", Tls::VerifyFull(Authorities::System)),
         ] {
-            assert_eq!(parse(url).unwrap().tls, tls, "{url}");
+            assert_eq!(parse(url).unwrap().tls(), tls, "{url}");
         }
     }
 
@@ -322,8 +342,25 @@ mod tests {
         let address = Address::from_parts(parts).unwrap();
         assert_eq!(address.user.as_deref(), Some("u%40"));
         assert_eq!(address.password.as_deref(), Some("p@/%:"));
-        assert_eq!(address.tls, Tls::Disable);
+        assert_eq!(address.tls(), Tls::Disable);
         let parts = AddressParts { host: "/run/postgresql".into(), ..AddressParts::default() };
         assert_eq!(Address::from_parts(parts).unwrap().hosts[0].place, Place::Unix("/run/postgresql".into()));
+    }
+
+    #[test]
+    fn a_replica_is_as_its_primary_where_its_url_says_nothing() {
+        let primary =
+            parse("postgres://anna:secret@db/birthdays?sslmode=verify-full&sslrootcert=/ca.pem").unwrap();
+        let bare = parse("postgres://replica").unwrap().of_replica(&primary);
+        assert_eq!((bare.user, bare.password), (primary.user.clone(), primary.password.clone()));
+        assert_eq!((bare.database, bare.tls), (primary.database.clone(), primary.tls.clone()));
+        assert_eq!(bare.hosts, [tcp("replica", 5432)]);
+
+        let full = parse("postgres://reader:own@replica/other?sslmode=disable").unwrap();
+        assert_eq!(full.clone().of_replica(&primary), full);
+        // A password goes with its role.
+        assert_eq!(parse("postgres://reader@replica").unwrap().of_replica(&primary).password, None);
+        let same = parse("postgres://anna@replica").unwrap().of_replica(&primary);
+        assert_eq!(same.password.as_deref(), Some("secret"));
     }
 }

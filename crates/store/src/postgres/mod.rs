@@ -105,7 +105,7 @@ impl Postgres {
     ) -> Result<Self, OpenError> {
         let counts = Counts::register(registry);
         let server = primary(address)?;
-        let replica = options.replica.as_ref().map(replica).transpose()?;
+        let replica = options.replica.as_ref().map(|place| replica(place, address)).transpose()?;
         let migrator =
             options.migrate_on_start.as_ref().map(|place| primary(of_location(place)?)).transpose()?;
         let freshness = Arc::<Freshness>::default();
@@ -359,11 +359,11 @@ fn primary(address: &Address) -> Result<Arc<Server>, OpenError> {
 }
 
 /// The servers of an address that reads may go to.
-fn replica(location: &Location) -> Result<Arc<Server>, OpenError> {
+fn replica(location: &Location, primary: &Address) -> Result<Arc<Server>, OpenError> {
     let address = of_location(location)?;
     match address.target {
         Target::Any | Target::Readable => {
-            let mut address = address.clone();
+            let mut address = address.clone().of_replica(primary);
             // Instances that were started together shall not all ask the same one.
             let first = std::process::id() as usize % address.hosts.len();
             address.hosts.rotate_left(first);

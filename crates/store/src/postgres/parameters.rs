@@ -78,9 +78,7 @@ impl Settings {
 
     pub(super) fn into_address(self) -> Result<Address, InvalidAddress> {
         let mut address = Address::new(hosts(&self.hosts, &self.ports)?);
-        if let Some(tls) = read_tls(self.sslmode.as_deref(), self.sslrootcert.as_deref())? {
-            address.tls = tls;
-        }
+        address.tls = read_tls(self.sslmode.as_deref(), self.sslrootcert.as_deref())?;
         if let Some(target) = self.target_session_attrs {
             address.target = read_target(&target)?;
         }

@@ -85,7 +85,7 @@ CASE WHEN pg_is_in_recovery() THEN 0
 
 impl Server {
     pub(super) fn new(address: &Address) -> Result<Self, OpenError> {
-        let tls = tls::connector(&address.tls)?;
+        let tls = tls::connector(&address.tls())?;
         Ok(Self { address: address.clone(), tls, timeline: AtomicI64::new(0) })
     }
 
@@ -178,7 +178,7 @@ impl Server {
             .keepalives_idle(SILENCE_MAX)
             .keepalives_interval(SILENCE_QUESTION_EVERY)
             .keepalives_retries(SILENCE_QUESTIONS)
-            .ssl_mode(match address.tls {
+            .ssl_mode(match address.tls() {
                 Tls::Disable => tokio_postgres::config::SslMode::Disable,
                 Tls::Require | Tls::VerifyFull(_) => tokio_postgres::config::SslMode::Require,
             });
