@@ -5,11 +5,11 @@ ARG RUST=1.95.0
 
 FROM rust:${RUST}-bookworm AS build
 WORKDIR /build
+# Writes into the binary what it is made of: a scanner finds nothing else to read in an image from scratch.
+RUN cargo install --locked cargo-auditable@0.7.7
 # With everything inside, the binary needs no system below it. Named by its triple, the target gets these flags and
 # the programs that run during the build don't.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
-# Writes into the binary what it is made of: a scanner finds nothing else to read in an image from scratch.
-RUN cargo install --locked cargo-auditable@0.7.7
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY crates/birthday/Cargo.toml crates/birthday/
