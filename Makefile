@@ -85,6 +85,15 @@ check-deploy: check-files ## The image, Compose, the chart and the pipelines, re
 	tools/deploy/with-docker tools/deploy/image
 	tools/deploy/with-docker tools/deploy/compose
 	tools/deploy/reproducible
+	tools/install haproxy postgresql-15
+	cargo build --locked --package hello-birthday
+	cargo run --locked --package rehearse -- target/debug/hello-birthday --rounds 1 --requests 0 --rate 1500
+
+.PHONY: rollout
+rollout: ## Replace three instances behind HAProxy ten times under load: of a million requests none may fail
+	tools/install haproxy postgresql-15
+	cargo build --release --locked
+	cargo run --release --locked --package rehearse
 
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md

@@ -1,0 +1,99 @@
+//! Rehearses an upgrade that nobody notices: three instances behind HAProxy, as compose.yaml has them, over PostgreSQL,
+//! each in turn told to stop and replaced, with a schema that grows in between, while requests keep coming.
+//!
+//! One that fails is one too many. So that "none failed" says something, the same is done once more by instances that
+//! stop at once, without a drain delay: there some must fail.
+#![expect(clippy::print_stdout, reason = "a report is printed")]
+
+mod load;
+mod stage;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use load::{Load, Tally};
+use stage::Stage;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// As in compose.yaml: HAProxy looks every second, and needs two looks.
+const DRAIN_DELAY: Duration = Duration::from_secs(5);
+/// Less than this share of the rate that was asked for is another test than was asked for.
+const KEPT: f64 = 0.97;
+
+/// Replace three instances under load, and count the requests that fail
+#[derive(Parser)]
+struct Arguments {
+    /// The program
+    #[arg(default_value = "target/release/hello-birthday")]
+    binary: PathBuf,
+    /// How often each instance is replaced
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// How many requests there are at least
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+    /// Requests a second, sent whether or not those before are answered
+    #[arg(long, default_value_t = 4_500)]
+    rate: u32,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(rehearse(&arguments))
+}
+
+async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
+    println!("{} requests a second, one in five a PUT; drain delay {DRAIN_DELAY:?}", arguments.rate);
+    let drained = upgrades(arguments, DRAIN_DELAY, arguments.rounds, arguments.requests).await?;
+    println!("the same once more with no drain delay, to see that it can fail");
+    let cut = upgrades(arguments, Duration::ZERO, 1, 0).await?;
+    if drained.failed() > 0 {
+        println!("FAILED: {} requests of an upgrade with a drain delay failed", drained.failed());
+        return Ok(ExitCode::FAILURE);
+    }
+    if cut.failed() == 0 {
+        println!("FAILED: without a drain delay no request failed, so this rehearsal can't see one");
+        return Ok(ExitCode::FAILURE);
+    }
+    println!(
+        "0 of {} requests failed; without a drain delay, {} of {}",
+        drained.all(),
+        cut.failed(),
+        cut.all()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Replaces every instance so many times, and tells of each round.
+async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests: u64) -> Result<Tally> {
+    let mut stage = Stage::set(&arguments.binary, delay).await?;
+    let load = Load::start(stage.address, arguments.rate).await?;
+    let mut sum = Tally::default();
+    for round in 1..=rounds {
+        stage.expand_schema();
+        let mut stops = Vec::new();
+        for instance in 0..stage::INSTANCES {
+            stops.push(format!("{:.1}", stage.replace(instance).await?.as_secs_f64()));
+        }
+        let tally = load.take();
+        println!("  round {round}: {tally}; the instances stopped in {} s", stops.join(", "));
+        sum.add(tally);
+    }
+    while sum.all() < requests {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        sum.add(load.take());
+    }
+    let sent = load.rate();
+    sum.add(load.end().await);
+    println!("  {sum}; {sent:.0} requests a second");
+    if sent < KEPT * f64::from(arguments.rate) {
+        return Err("this machine doesn't keep that rate: ask for less by --rate".into());
+    }
+    Ok(sum)
+}
