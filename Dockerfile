@@ -20,8 +20,9 @@ COPY crates/test-servers/Cargo.toml crates/test-servers/
 COPY tools/bench/Cargo.toml tools/bench/
 COPY tools/rehearse/Cargo.toml tools/rehearse/
 # The dependencies are a layer of their own, built beside empty crates: it is made anew only if a manifest changes.
-RUN for crate in crates/* tools/bench tools/rehearse; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
-    && echo 'fn main() {}' >crates/hello-birthday/src/main.rs && for tool in bench rehearse; do cp crates/hello-birthday/src/main.rs tools/$tool/src/; done \
+RUN for crate in crates/* tools/*; do \
+        mkdir "$crate/src" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs"; \
+    done \
     && cargo auditable build --release --locked --target "$(rustc --print host-tuple)"
 COPY crates crates
 # Cargo goes by times, and those of the sources are older than those of the empty crates.
