@@ -74,16 +74,24 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions zsh >$(DESTDIR)$(prefix)/share/zsh/site-functions/_hello-birthday
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
 
-# Files alone: what a change of them needs, in a minute.
+.PHONY: check-deploy
+check-deploy: check-files check-pipelines check-containers check-release ## What is shipped beside the program, read by linters and run
+
+# The parts of check-deploy. Files: what a change of them needs, in a minute.
 .PHONY: check-files
 check-files:
 	tools/deploy/files
 
-.PHONY: check-deploy
-check-deploy: check-files ## The image, Compose, the chart and the pipelines, read by their linters and run
+.PHONY: check-pipelines
+check-pipelines:
 	tools/deploy/pipelines
-	tools/deploy/with-docker tools/deploy/image
-	tools/deploy/with-docker tools/deploy/compose
+
+.PHONY: check-containers
+check-containers:
+	tools/deploy/with-docker tools/deploy/containers
+
+.PHONY: check-release
+check-release:
 	tools/deploy/reproducible
 	tools/install haproxy postgresql-15
 	cargo build --locked --package hello-birthday
