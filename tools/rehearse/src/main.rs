@@ -31,7 +31,7 @@ struct Arguments {
     /// The program
     #[arg(default_value = "target/release/hello-birthday")]
     binary: PathBuf,
-    /// How often each instance is replaced
+    /// How often each instance is replaced at least
     #[arg(long, default_value_t = 10)]
     rounds: u32,
     /// How many requests there are at least
@@ -70,12 +70,14 @@ async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces every instance so many times, and tells of each round.
+/// Replaces every instance so many times, and until there were so many requests; tells of each round.
 async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests: u64) -> Result<Tally> {
     let mut stage = Stage::set(&arguments.binary, delay).await?;
     let load = Load::start(stage.address, arguments.rate).await?;
     let mut sum = Tally::default();
-    for round in 1..=rounds {
+    let mut round = 0;
+    while round < rounds || sum.all() < requests {
+        round += 1;
         stage.expand_schema();
         let mut stops = Vec::new();
         for instance in 0..stage::INSTANCES {
@@ -84,10 +86,6 @@ async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests:
         let tally = load.take();
         println!("  round {round}: {tally}; the instances stopped in {} s", stops.join(", "));
         sum.add(tally);
-    }
-    while sum.all() < requests {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        sum.add(load.take());
     }
     let sent = load.rate();
     sum.add(load.end().await);
