@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use load::{Load, Tally};
 use stage::Stage;
@@ -45,7 +46,14 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(rehearse(&arguments))
+    runtime.block_on(async {
+        let mut told_to_end = signal(SignalKind::terminate())?;
+        tokio::select! {
+            verdict = rehearse(&arguments) => verdict,
+            // What was started ends with the stage, not with this process.
+            _ = told_to_end.recv() => Err("told to end".into()),
+        }
+    })
 }
 
 async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
