@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
 check: ## Format, lints, documentation and, where cargo-deny is installed, licences and sources
@@ -53,6 +53,25 @@ build: ## Build the container image
 	docker build --tag $(image) --build-arg VERSION=$(version) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 
+.PHONY: upload-prod
+upload-prod: build ## Push the image, and write deployment.yml for kubectl: make org=NAME upload-prod
+	tools/deploy/upload-prod $(or $(org),$(error say whose registry: make org=NAME upload-prod)) $(version)
+
+# Where the chart is installed: make helm-install release=... namespace=... values=FILE
+release   ?= hello-birthday
+namespace ?= default
+values    ?=
+
+.PHONY: helm-install
+helm-install: ## Install or upgrade on Kubernetes, with a PostgreSQL beside it: make values=FILE helm-install
+	helm upgrade --install $(release) deploy/helm/hello-birthday --namespace $(namespace) --create-namespace \
+		$(addprefix --values ,$(values)) --wait --timeout 10m
+
+.PHONY: kubernetes-manifests
+kubernetes-manifests: ## Render deploy/kubernetes and the table of values from the chart
+	tools/deploy/manifests
+	$$(tools/deploy/setup)/python tools/deploy/values.py >deploy/helm/hello-birthday/README.md
+
 .PHONY: dev
 dev: ## Serve from the sources, with the data in memory, on this port: make port=80 dev
 	cargo run --locked -- --listen 127.0.0.1:$(port) --store sqlite::memory:
@@ -75,7 +94,7 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
 
 .PHONY: check-deploy
-check-deploy: check-files check-pipelines check-containers check-release ## What is shipped beside the program, read by linters and run
+check-deploy: check-files check-pipelines check-kubernetes check-containers check-release ## What is shipped beside the program, read by linters and run
 
 # The parts of check-deploy. Files: what a change of them needs, in a minute.
 .PHONY: check-files
@@ -85,6 +104,11 @@ check-files:
 .PHONY: check-pipelines
 check-pipelines:
 	tools/deploy/pipelines
+
+.PHONY: check-kubernetes
+check-kubernetes:
+	tools/deploy/chart
+	tools/deploy/upload-prod-rehearsed
 
 .PHONY: check-containers
 check-containers:

@@ -1,0 +1,225 @@
+"""Does the chart render to what it promises, for each set of values, and does it refuse nonsense?
+
+Writes what it rendered to FOLDER/rendered, for others to read.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+HERE = Path(__file__).parent
+CHART = HERE.parents[1] / "deploy/helm/hello-birthday"
+SETS = {path.stem: path for path in sorted((HERE / "values").glob("*.yaml"))} | {"production": CHART / "values-production.yaml"}
+KUBERNETES = "1.34"
+# They belong to operators that a cluster may have; no schema of Kubernetes knows them.
+FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
+
+NONSENSE = [
+    "store=mysql", "replicas=0", "replicas=two", "autoscaling.minReplicas=0", "autoscaling.enabled=perhaps",
+    "image.digest=latest", "image.tag=a b", "image.pullPolicy=Sometimes", "postgresql.enabled=false",
+    "postgresql.port=70000", "postgresql.sslmode=prefer", "postgresql.storage=big", "store=redis",
+    "store=redis,redis.existingSecret=a,redis.wait=-1", "sqlite.storage=1", "timeZone=no zone", "leapDay=feb29",
+    "drain.delaySeconds=-1", "service.type=LoadBalancer", "service.nodePort=80", "ingress.enabled=true",
+    "httpRoute.enabled=true", "httpRoute.canaries[0].name=a", "metrics.serviceMonitor.interval=often",
+    "birthdays.schedule=daily", "birthdays.days=400", "extraEnv[0].value=a", "typo=1", "postgresql.typo=1",
+]
+
+
+def helm(*arguments):
+    return subprocess.run(["helm", *arguments], capture_output=True, text=True)
+
+
+def render(values, *more):
+    """The objects that the chart renders to."""
+    done = helm("template", "hello", str(CHART), "--values", str(values), *more)
+    if done.returncode:
+        raise SystemExit(f"{values}: {done.stderr}")
+    return done.stdout, [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def of_kind(objects, kind):
+    return [each for each in objects if each["kind"] == kind]
+
+
+def pod_specs(objects):
+    """The name and the pod of whatever runs pods."""
+    for each in objects:
+        name, spec = f"{each['kind']} {each['metadata']['name']}", each.get("spec", {})
+        if each["kind"] == "Pod":
+            yield name, each["metadata"].get("labels", {}), spec
+        elif each["kind"] == "CronJob":
+            template = spec["jobTemplate"]["spec"]["template"]
+            yield name, template["metadata"]["labels"], template["spec"]
+        elif "template" in spec:
+            yield name, spec["template"]["metadata"]["labels"], spec["template"]["spec"]
+
+
+def service(objects):
+    """The service's own Deployment, its pod and its container."""
+    [deployment] = of_kind(objects, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    return deployment, pod, pod["containers"][0]
+
+
+def environment(container):
+    return {each["name"]: each.get("value") for each in container.get("env", [])}
+
+
+def fits(selector, labels):
+    return all(labels.get(name) == value for name, value in selector.items())
+
+
+def check_schema(objects):
+    for each in objects:
+        if each["kind"] not in FOREIGN:
+            kubernetes_validate.validate(each, KUBERNETES, strict=True)
+
+
+def check_pods_are_restricted(objects):
+    """As Pod Security's level "restricted" asks, and more: a read-only root, no token, no variable of other Services."""
+    for name, _, pod in pod_specs(objects):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] and security["runAsUser"] > 0, name
+        assert security["seccompProfile"]["type"] == "RuntimeDefault", name
+        assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False, name
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False and security["readOnlyRootFilesystem"], name
+            assert security["capabilities"]["drop"] == ["ALL"], name
+            resources = container["resources"]
+            assert resources["limits"]["memory"] == resources["requests"]["memory"], name
+            assert "cpu" in resources["requests"] and "cpu" not in resources["limits"], name
+
+
+def check_secrets_are_files(objects):
+    for name, _, pod in pod_specs(objects):
+        for container in pod["containers"]:
+            for variable, value in environment(container).items():
+                is_secret = any(word in variable for word in ("PASSWORD", "TOKEN", "DATABASE_URL"))
+                assert not is_secret or variable.endswith("_FILE"), f"{name}: {variable}={value}"
+
+
+def check_the_drain_fits(objects):
+    """The sleep, the drain's delay and its time-out are over before the pod is killed."""
+    _, pod, container = service(objects)
+    sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    values = environment(container)
+    drain = sum(int(values[f"HELLO_DRAIN_{name}"].removesuffix("s")) for name in ("DELAY", "TIMEOUT"))
+    assert pod["terminationGracePeriodSeconds"] > sleep + drain
+
+
+def check_probes(objects):
+    _, _, container = service(objects)
+    path = lambda probe: container[probe]["httpGet"]["path"]
+    # A liveness probe that asks the store restarts every pod when the store is away.
+    assert (path("startupProbe"), path("livenessProbe"), path("readinessProbe")) == ("/-/healthy", "/-/healthy", "/-/ready")
+
+
+def check_selectors(objects):
+    pods = list(pod_specs(objects))
+    for each in of_kind(objects, "Deployment") + of_kind(objects, "StatefulSet"):
+        assert fits(each["spec"]["selector"]["matchLabels"], each["spec"]["template"]["metadata"]["labels"])
+    for each in of_kind(objects, "Service"):
+        selected = [pod for name, labels, pod in pods if fits(each["spec"]["selector"], labels)]
+        assert len(selected) == 1, f"Service {each['metadata']['name']} selects {len(selected)} kinds of pods"
+        names = {port["name"] for container in selected[0]["containers"] for port in container.get("ports", [])}
+        assert {port["targetPort"] for port in each["spec"]["ports"]} <= names, each["metadata"]["name"]
+    for each in of_kind(objects, "PodDisruptionBudget"):
+        [selected] = [name for name, labels, _ in pods if fits(each["spec"]["selector"]["matchLabels"], labels)]
+        assert selected.startswith("Deployment") and each["spec"]["maxUnavailable"] == 1
+
+
+def check_mounts(objects):
+    """Every mount has its volume, and every volume is used."""
+    for name, _, pod in pod_specs(objects):
+        mounts = {mount["name"] for container in pod["containers"] for mount in container.get("volumeMounts", [])}
+        volumes = {volume["name"] for volume in pod.get("volumes", [])}
+        claims = {"data"} if name.startswith("StatefulSet") else set()
+        assert mounts == volumes | claims, f"{name}: {mounts} and {volumes}"
+
+
+def check_rollout(objects):
+    deployment, _, _ = service(objects)
+    spec = deployment["spec"]
+    scalers = of_kind(objects, "HorizontalPodAutoscaler")
+    assert bool(scalers) != ("replicas" in spec), "either the autoscaler or the Deployment says how many"
+    if spec["strategy"]["type"] == "Recreate":
+        assert spec["replicas"] == 1
+        return
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert (scalers[0]["spec"]["minReplicas"] if scalers else spec["replicas"]) >= 2
+    for scaler in scalers:
+        assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+
+
+def check_network(objects):
+    """Requests come in by the port of the container, scrapes too, and nothing else does."""
+    for policy in of_kind(objects, "NetworkPolicy"):
+        labels = service(objects)[0]["spec"]["template"]["metadata"]["labels"]
+        assert fits(policy["spec"]["podSelector"]["matchLabels"], labels)
+        [components] = policy["spec"]["podSelector"]["matchExpressions"]
+        assert labels["app.kubernetes.io/component"] in components["values"]
+        ports = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
+        assert ports == ["http", "metrics"]
+        assert any(port["port"] == 53 for rule in policy["spec"]["egress"] for port in rule["ports"])
+
+
+CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]
+
+
+def check_each_set(folder):
+    rendered = folder / "rendered"
+    rendered.mkdir()
+    for name, values in SETS.items():
+        text, objects = render(values)
+        (rendered / f"{name}.yaml").write_text(text)
+        for check in CHECKS:
+            try:
+                check(objects)
+            except (AssertionError, kubernetes_validate.ValidationError) as error:
+                raise SystemExit(f"{name}: {check.__name__}: {error or 'does not hold'}") from error
+        print(f"{name}: {len(objects)} objects, {len(CHECKS)} checks")
+
+
+def check_particular_sets():
+    kinds = lambda name: {each["kind"] for each in render(SETS[name])[1]}
+    assert not kinds("defaults") & {"Ingress", "HTTPRoute", "CronJob", "PersistentVolumeClaim"}
+    assert {each["spec"].get("type") for each in of_kind(render(SETS["defaults"])[1], "Service")} <= {"ClusterIP", None}
+    assert "PersistentVolumeClaim" in kinds("sqlite")
+    assert not kinds("sqlite") & {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Job", "StatefulSet"}
+    assert not kinds("redis") & {"Job", "StatefulSet"}
+    assert "StatefulSet" not in kinds("production")
+    assert kinds("everything") >= {"Ingress", "HTTPRoute", "CronJob", "ServiceMonitor", "PrometheusRule", "ConfigMap"}
+    production = environment(service(render(SETS["production"])[1])[2])
+    assert production["HELLO_REQUIRE_AUTH"] == "true" and production["POSTGRES_SSLMODE"] == "verify-full"
+    replica = environment(service(render(SETS["replica"])[1])[2])
+    assert replica["DATABASE_REPLICA_URL"] == "postgres://replica.example"
+
+
+def check_migrations_by_version():
+    """Each version has a Job of its own, and the same version the same one."""
+    values = SETS["minimal"]
+    once, again, other = (render(values, "--set", f"image.tag={tag}") for tag in ("1.0.0", "1.0.0", "1.0.1"))
+    assert once[0] == again[0]
+    name = lambda objects: of_kind(objects, "Job")[0]["metadata"]["name"]
+    assert name(once[1]) != name(other[1]) and "1-0-0" in name(once[1]) and len(name(once[1])) <= 63
+
+
+def check_nonsense():
+    for nonsense in NONSENSE:
+        done = helm("template", "hello", str(CHART), "--set", nonsense)
+        assert done.returncode and "schema" in done.stderr, f"{nonsense} is not refused by the schema: {done.stderr}"
+    print(f"{len(NONSENSE)} kinds of nonsense refused")
+
+
+def main():
+    check_each_set(Path(sys.argv[1]))
+    check_particular_sets()
+    check_migrations_by_version()
+    check_nonsense()
+
+
+main()
