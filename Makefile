@@ -119,13 +119,13 @@ check-release:
 	tools/deploy/reproducible
 	tools/install haproxy postgresql-15
 	cargo build --locked --package hello-birthday
-	cargo run --locked --package rehearse -- target/debug/hello-birthday --rounds 1 --requests 0 --rate 1500
+	cargo run --locked --package rehearse -- rollout target/debug/hello-birthday --rounds 1 --requests 0 --rate 1500
 
 .PHONY: rollout
 rollout: ## Replace three instances behind HAProxy ten times under load: of a million requests none may fail
 	tools/install haproxy postgresql-15
 	cargo build --release --locked
-	cargo run --release --locked --package rehearse
+	cargo run --release --locked --package rehearse -- rollout
 
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md

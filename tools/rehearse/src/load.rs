@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -41,8 +41,11 @@ pub(crate) struct Load {
     clients: JoinSet<()>,
 }
 
+/// Where requests can be sent now; it changes.
+pub(crate) type Endpoints = Arc<RwLock<Vec<SocketAddr>>>;
+
 struct Shared {
-    address: SocketAddr,
+    endpoints: Endpoints,
     start: Instant,
     /// Between one request and the next.
     pause: Duration,
@@ -86,13 +89,13 @@ impl fmt::Display for Tally {
 
 impl Load {
     /// Saves every user's birthday, then starts to ask.
-    pub(crate) async fn start(address: SocketAddr, rate: u32) -> Result<Self> {
+    pub(crate) async fn start(endpoints: Endpoints, rate: u32) -> Result<Self> {
         let mut connection = None;
         for user in 0..USERS {
-            ask(&mut connection, address, Some(user), user).await?;
+            ask(&mut connection, &endpoints, Some(user), user).await?;
         }
         let shared = Arc::new(Shared {
-            address,
+            endpoints,
             start: Instant::now(),
             pause: Duration::from_secs(1) / rate,
             next: AtomicU64::new(0),
@@ -137,7 +140,7 @@ async fn keep_asking(shared: Arc<Shared>) {
         let due = shared.start + shared.pause.mul_f64(number as f64);
         sleep_until(due).await;
         let save = number.is_multiple_of(5).then_some(number);
-        let asked = timeout(PATIENCE, ask(&mut connection, shared.address, save, number % USERS)).await;
+        let asked = timeout(PATIENCE, ask(&mut connection, &shared.endpoints, save, number % USERS)).await;
         let failure = match asked {
             Ok(Ok(())) => {
                 shared.tally().latencies.push(due.elapsed().as_micros().try_into().unwrap_or(u32::MAX));
@@ -153,8 +156,8 @@ async fn keep_asking(shared: Arc<Shared>) {
 type Connection = Option<SendRequest<Full<Bytes>>>;
 
 /// Greets that user or saves a birthday for them, on this connection, or on a new one if it has been closed.
-async fn ask(connection: &mut Connection, address: SocketAddr, save: Option<u64>, user: u64) -> Result<()> {
-    let mut sender = reach(connection.take(), address).await?;
+async fn ask(connection: &mut Connection, endpoints: &Endpoints, save: Option<u64>, user: u64) -> Result<()> {
+    let mut sender = reach(connection.take(), endpoints).await?;
     let request = Request::builder().header(HOST, "hello").uri(format!("/hello/{}", name(user)));
     let (request, wanted) = match save {
         None => (request.body(Full::default())?, StatusCode::OK),
@@ -171,12 +174,16 @@ async fn ask(connection: &mut Connection, address: SocketAddr, save: Option<u64>
     if status == wanted { Ok(()) } else { Err(format!("answered {}", status.as_u16()).into()) }
 }
 
-async fn reach(kept: Connection, address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
+async fn reach(kept: Connection, endpoints: &Endpoints) -> Result<SendRequest<Full<Bytes>>> {
     if let Some(mut sender) = kept
         && sender.ready().await.is_ok()
     {
         return Ok(sender);
     }
+    let address = {
+        let endpoints = endpoints.read().unwrap_or_else(PoisonError::into_inner);
+        *endpoints.get(fastrand::usize(..endpoints.len().max(1))).ok_or("nobody is there to be asked")?
+    };
     connect(address).await
 }
 

@@ -1,105 +1,61 @@
-//! Rehearses an upgrade that nobody notices: three instances behind HAProxy, as compose.yaml has them, over PostgreSQL,
-//! each in turn told to stop and replaced, with a schema that grows in between, while requests keep coming.
-//!
-//! One that fails is one too many. So that "none failed" says something, the same is done once more by instances that
-//! stop at once, without a drain delay: there some must fail.
+//! Rehearses upgrades that nobody notices, and counts the requests that fail: one is one too many.
 #![expect(clippy::print_stdout, reason = "a report is printed")]
 
 mod load;
 mod stage;
+mod rollout;
+mod manifests;
+mod pods;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use load::{Load, Tally};
-use stage::Stage;
+type Failure = Box<dyn Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+/// To start or to stop, to be ready or to be found: what takes longer won't come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// As in compose.yaml: HAProxy looks every second, and needs two looks.
-const DRAIN_DELAY: Duration = Duration::from_secs(5);
-/// Less than this share of the rate that was asked for is another test than was asked for.
-const KEPT: f64 = 0.97;
-
-/// Replace three instances under load, and count the requests that fail
+/// Rehearse an upgrade under load, and count the requests that fail
 #[derive(Parser)]
-struct Arguments {
-    /// The program
-    #[arg(default_value = "target/release/hello-birthday")]
-    binary: PathBuf,
-    /// How often each instance is replaced at least
-    #[arg(long, default_value_t = 10)]
-    rounds: u32,
-    /// How many requests there are at least
-    #[arg(long, default_value_t = 1_000_000)]
-    requests: u64,
-    /// Requests a second, sent whether or not those before are answered
-    #[arg(long, default_value_t = 4_500)]
-    rate: u32,
+enum Command {
+    /// Replace three instances behind HAProxy
+    Rollout(rollout::Arguments),
+    /// Do with processes what a cluster does with manifests: install, test, upgrade
+    Pods(pods::Arguments),
 }
 
 fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let command = Command::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut told_to_end = signal(SignalKind::terminate())?;
         tokio::select! {
-            verdict = rehearse(&arguments) => verdict,
+            verdict = rehearse(&command) => verdict,
             // What was started ends with the stage, not with this process.
             _ = told_to_end.recv() => Err("told to end".into()),
         }
     })
 }
 
-async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
-    println!("{} requests a second, one in five a PUT; drain delay {DRAIN_DELAY:?}", arguments.rate);
-    let drained = upgrades(arguments, DRAIN_DELAY, arguments.rounds, arguments.requests).await?;
-    println!("the same once more with no drain delay, to see that it can fail");
-    let cut = upgrades(arguments, Duration::ZERO, 1, 0).await?;
-    if drained.failed() > 0 {
-        println!("FAILED: {} requests of an upgrade with a drain delay failed", drained.failed());
-        return Ok(ExitCode::FAILURE);
+async fn rehearse(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Rollout(arguments) => rollout::rehearse(arguments).await,
+        Command::Pods(arguments) => pods::rehearse(arguments).await,
     }
-    if cut.failed() == 0 {
-        println!("FAILED: without a drain delay no request failed, so this rehearsal can't see one");
-        return Ok(ExitCode::FAILURE);
-    }
-    println!(
-        "0 of {} requests failed; without a drain delay, {} of {}",
-        drained.all(),
-        cut.failed(),
-        cut.all()
-    );
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces every instance so many times, and until there were so many requests; tells of each round.
-async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests: u64) -> Result<Tally> {
-    let mut stage = Stage::set(&arguments.binary, delay).await?;
-    let load = Load::start(stage.address, arguments.rate).await?;
-    let mut sum = Tally::default();
-    let mut round = 0;
-    while round < rounds || sum.all() < requests {
-        round += 1;
-        stage.expand_schema();
-        let mut stops = Vec::new();
-        for instance in 0..stage::INSTANCES {
-            stops.push(format!("{:.1}", stage.replace(instance).await?.as_secs_f64()));
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<()> {
+    let start = Instant::now();
+    while !is_so() {
+        if start.elapsed() > PATIENCE {
+            return Err(format!("waited {PATIENCE:?} until {what}").into());
         }
-        let tally = load.take();
-        println!("  round {round}: {tally}; the instances stopped in {} s", stops.join(", "));
-        sum.add(tally);
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let sent = load.rate();
-    sum.add(load.end().await);
-    println!("  {sum}; {sent:.0} requests a second");
-    if sent < KEPT * f64::from(arguments.rate) {
-        return Err("this machine doesn't keep that rate: ask for less by --rate".into());
-    }
-    Ok(sum)
+    Ok(())
 }

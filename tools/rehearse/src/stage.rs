@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_servers::{Postgres, Process, free_port};
 
-use crate::Result;
+use crate::{Result, until};
 
 pub(crate) const INSTANCES: usize = 3;
 /// What is shipped for Compose; here only the addresses differ.
 const HAPROXY: &str = include_str!("../../../deploy/compose/haproxy.cfg");
-/// To start or to stop, to be found by HAProxy: what takes longer won't come.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     /// HAProxy's.
@@ -26,10 +24,10 @@ pub(crate) struct Stage {
     delay: Duration,
     instances: Vec<Instance>,
     socket: PathBuf,
-    database: String,
+    pub(crate) database: String,
     // Dropped, they end; in this order.
     _proxy: Process,
-    postgres: Postgres,
+    pub(crate) postgres: Postgres,
     _folder: TempDir,
 }
 
@@ -80,18 +78,6 @@ impl Stage {
         Ok(stage)
     }
 
-    /// What the next version's migration does: it adds, and says since when programs can work with that.
-    pub(crate) fn expand_schema(&self) {
-        let next = "(SELECT max(version) + 1 FROM schema_migrations)";
-        self.postgres.sql(
-            &self.database,
-            &format!(
-                "DO $$ BEGIN EXECUTE format('ALTER TABLE users ADD COLUMN added_by_%s text', {next}); END $$;
-                 INSERT INTO schema_migrations VALUES ({next}, 'rehearsed', 1);"
-            ),
-        );
-    }
-
     /// Stops one as an orchestrator does, starts another in its place, and waits until it gets requests. How long the
     /// stop took.
     pub(crate) async fn replace(&mut self, instance: usize) -> Result<Duration> {
@@ -130,6 +116,18 @@ impl Stage {
         let is_up = |line: &str| line.starts_with(&row) && line.split(',').nth(17) == Some("UP");
         said().is_ok_and(|said| said.lines().any(is_up))
     }
+}
+
+/// What the next version's migration does: it adds, and says since when programs can work with that.
+pub(crate) fn expand_schema(postgres: &Postgres, database: &str) {
+    let next = "(SELECT max(version) + 1 FROM schema_migrations)";
+    postgres.sql(
+        database,
+        &format!(
+            "DO $$ BEGIN EXECUTE format('ALTER TABLE users ADD COLUMN added_by_%s text', {next}); END $$;
+             INSERT INTO schema_migrations VALUES ({next}, 'rehearsed', 1);"
+        ),
+    );
 }
 
 fn start(binary: &Path, port: u16, store: &str, delay: Duration) -> Result<Process> {
@@ -171,15 +169,4 @@ fn haproxy(port: u16, servers: &[u16], socket: &Path) -> Result<String> {
         text = text.replacen(shipped, &here, 1);
     }
     Ok(text)
-}
-
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<()> {
-    let start = Instant::now();
-    while !is_so() {
-        if start.elapsed() > PATIENCE {
-            return Err(format!("waited {PATIENCE:?} until {what}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
 }

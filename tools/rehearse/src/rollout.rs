@@ -1,0 +1,83 @@
+//! Three instances behind HAProxy, as compose.yaml has them, over PostgreSQL: each in turn is told to stop and replaced,
+//! with a schema that grows in between, while requests keep coming.
+//!
+//! So that "none failed" says something, the same is done once more by instances that stop at once, without a drain delay:
+//! there some must fail.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use crate::Result;
+use crate::load::{Load, Tally};
+use crate::stage::{self, Stage};
+
+/// As in compose.yaml: HAProxy looks every second, and needs two looks.
+const DRAIN_DELAY: Duration = Duration::from_secs(5);
+/// Less than this share of the rate that was asked for is another test than was asked for.
+const KEPT: f64 = 0.97;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The program
+    #[arg(default_value = "target/release/hello-birthday")]
+    binary: PathBuf,
+    /// How often each instance is replaced at least
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+    /// How many requests there are at least
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+    /// Requests a second, sent whether or not those before are answered
+    #[arg(long, default_value_t = 4_500)]
+    rate: u32,
+}
+
+pub(crate) async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
+    println!("{} requests a second, one in five a PUT; drain delay {DRAIN_DELAY:?}", arguments.rate);
+    let drained = upgrades(arguments, DRAIN_DELAY, arguments.rounds, arguments.requests).await?;
+    println!("the same once more with no drain delay, to see that it can fail");
+    let cut = upgrades(arguments, Duration::ZERO, 1, 0).await?;
+    if drained.failed() > 0 {
+        println!("FAILED: {} requests of an upgrade with a drain delay failed", drained.failed());
+        return Ok(ExitCode::FAILURE);
+    }
+    if cut.failed() == 0 {
+        println!("FAILED: without a drain delay no request failed, so this rehearsal can't see one");
+        return Ok(ExitCode::FAILURE);
+    }
+    println!(
+        "0 of {} requests failed; without a drain delay, {} of {}",
+        drained.all(),
+        cut.failed(),
+        cut.all()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Replaces every instance so many times, and until there were so many requests; tells of each round.
+async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests: u64) -> Result<Tally> {
+    let mut stage = Stage::set(&arguments.binary, delay).await?;
+    let load = Load::start(Arc::new(RwLock::new(vec![stage.address])), arguments.rate).await?;
+    let mut sum = Tally::default();
+    let mut round = 0;
+    while round < rounds || sum.all() < requests {
+        round += 1;
+        stage::expand_schema(&stage.postgres, &stage.database);
+        let mut stops = Vec::new();
+        for instance in 0..stage::INSTANCES {
+            stops.push(format!("{:.1}", stage.replace(instance).await?.as_secs_f64()));
+        }
+        let tally = load.take();
+        println!("  round {round}: {tally}; the instances stopped in {} s", stops.join(", "));
+        sum.add(tally);
+    }
+    let sent = load.rate();
+    sum.add(load.end().await);
+    println!("  {sum}; {sent:.0} requests a second");
+    if sent < KEPT * f64::from(arguments.rate) {
+        return Err("this machine doesn't keep that rate: ask for less by --rate".into());
+    }
+    Ok(sum)
+}
