@@ -109,6 +109,7 @@ check-pipelines:
 check-kubernetes:
 	tools/deploy/chart
 	tools/deploy/upload-prod-rehearsed
+	tools/deploy/pods
 
 .PHONY: check-containers
 check-containers:

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use server::{Server, listen};
+use server::{Drain, Server, listen};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +18,9 @@ use super::{Failure, service_manager};
 use crate::access::TokensFile;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
+
+/// How the listener for metrics ends, once the other has: at once, but for a scrape that is being answered.
+const END_OF_METRICS: Drain = Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) };
 
 pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
     let mut registry = Registry::default();
@@ -76,12 +80,8 @@ async fn answer(
         registry,
     };
     let (service, metrics_service) = Service::new(parts, metrics_on);
-    let server = |service| Server {
-        service,
-        limits: settings.limits(),
-        drain: settings.drain(),
-        metrics: connections.clone(),
-    };
+    let server =
+        |service, drain| Server { service, limits: settings.limits(), drain, metrics: connections.clone() };
 
     let (end_metrics, metrics_end) = oneshot::channel::<()>();
     let main = async {
@@ -89,7 +89,7 @@ async fn answer(
         service_manager::say_serving();
         let mut ended = Ok(());
         let stop = async { ended = stop(signals, store, &readiness).await };
-        let drained = server(service).run(listener, stop).await;
+        let drained = server(service, settings.drain()).run(listener, stop).await;
         drop(end_metrics);
         tracing::info!(connections_cut = drained.cut, "stopped");
         ended
@@ -98,7 +98,7 @@ async fn answer(
     let metrics = async {
         if let Some(listener) = metrics_listener {
             say_where(&listener, "metrics");
-            server(metrics_service).run(listener, async { drop(metrics_end.await) }).await;
+            server(metrics_service, END_OF_METRICS).run(listener, async { drop(metrics_end.await) }).await;
         }
     };
     tokio::select! {

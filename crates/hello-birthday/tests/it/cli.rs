@@ -1,12 +1,14 @@
 //! The command line: what each command answers, and how wrong settings are told.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::process::{Ended, Program, program, run, serve};
+use crate::process::{Ended, Program, program, run, serve, wait_for};
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -332,4 +334,19 @@ fn a_service_on_every_address_is_asked_where_there_is_only_ipv4() {
     assert!(address.is_ipv4(), "{address}");
     let healthy = run(program(&["healthcheck"]).env("PORT", address.port().to_string()));
     assert_eq!(healthy.code, Some(0), "{healthy:?}");
+}
+
+#[test]
+fn a_stop_is_delayed_once_whoever_listens_for_metrics() {
+    let (_folder, path) = folder();
+    let mut service =
+        Program::start(serve(&path).args(["--metrics-listen", "127.0.0.1:0", "--drain-delay", "3s"]));
+    let address = service.client().address;
+    service.terminate();
+    let told = Instant::now();
+    wait_for("the listener to be closed", || TcpStream::connect(address).is_err().then_some(()));
+    let delay = told.elapsed();
+    assert_eq!(service.ended().code, Some(0));
+    // Seconds are nobody's promise here: whoever delays twice takes twice as long.
+    assert!(told.elapsed() < delay * 3 / 2, "{:?} after a delay of {delay:?}", told.elapsed());
 }
