@@ -17,9 +17,11 @@ use super::{Failure, service_manager};
 use crate::access::TokensFile;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
+use crate::process;
 
 pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
     let mut registry = Registry::default();
+    process::register(&mut registry);
     let filter = &settings.log.log;
     let (log, writer) = Log::start(std::io::stderr(), settings.log.log_format, filter, &mut registry)
         .map_err(Failure::failed)?;
@@ -64,7 +66,10 @@ async fn answer(
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
-    let readiness = Readiness::default();
+    if let Some(file) = &tokens {
+        file.register(&mut registry);
+    }
+    let readiness = Readiness::register(&mut registry);
     readiness.first_look(store).await;
     let parts = Parts {
         store: store.clone(),
