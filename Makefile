@@ -82,6 +82,7 @@ check-files:
 .PHONY: check-deploy
 check-deploy: check-files ## The image, Compose, the chart and the pipelines, read by their linters and run
 	tools/deploy/with-docker tools/deploy/image
+	tools/deploy/monitoring
 
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md
