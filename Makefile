@@ -94,7 +94,7 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
 
 .PHONY: check-deploy
-check-deploy: check-files check-pipelines check-kubernetes check-containers check-release ## What is shipped beside the program, read by linters and run
+check-deploy: check-files check-pipelines check-kubernetes check-monitoring check-containers check-release ## What is shipped beside the program, read by linters and run
 
 # The parts of check-deploy. Files: what a change of them needs, in a minute.
 .PHONY: check-files
@@ -110,6 +110,10 @@ check-kubernetes:
 	tools/deploy/chart
 	tools/deploy/upload-prod-rehearsed
 	tools/deploy/pods
+
+.PHONY: check-monitoring
+check-monitoring:
+	tools/deploy/monitoring
 
 .PHONY: check-containers
 check-containers:

@@ -1,9 +1,10 @@
 //! The program: the birthday problem over HTTP, and the commands around it.
 //!
-//! Modules stand in the order in which they may use each other: `log < exchange < access < coming < http <
+//! Modules stand in the order in which they may use each other: `log < process < exchange < access < coming < http <
 //! command`.
 
 pub mod log;
+pub mod process;
 pub mod exchange;
 pub mod access;
 pub mod coming;

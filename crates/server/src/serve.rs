@@ -74,6 +74,7 @@ where
     /// last cuts what is left.
     pub async fn run(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
         let drain = self.drain;
+        self.metrics.limit.set(i64::try_from(self.limits.connections).unwrap_or(i64::MAX));
         let mut acceptor = Acceptor {
             places: Arc::new(Semaphore::new(self.limits.connections)),
             addresses: Addresses::default(),

@@ -36,7 +36,9 @@ impl Backend {
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
         match location {
-            Location::SqliteFile(path) => Sqlite::open_file(path, options, metrics).map(Self::Sqlite),
+            Location::SqliteFile(path) => {
+                Sqlite::open_file(path, options, metrics, registry).map(Self::Sqlite)
+            }
             Location::SqliteMemory => Sqlite::open_memory(metrics).map(Self::Sqlite),
             Location::Postgres(address) => {
                 Postgres::open(address, options, metrics, registry).await.map(Self::Postgres)

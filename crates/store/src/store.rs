@@ -149,7 +149,9 @@ impl Store {
     /// # Errors
     /// Says whether the change was not applied or its fate is unknown.
     pub async fn commit(&self, change: Change) -> Result<Outcome, StoreError> {
-        self.timed(Operation::Commit, self.backend.commit(change)).await
+        let ended = self.timed(Operation::Commit, self.backend.commit(change)).await;
+        self.metrics.ended(&ended);
+        ended
     }
 
     /// Asks the store for a sign of life.
@@ -170,10 +172,17 @@ impl Store {
         self.backend.close().await;
     }
 
-    async fn timed<T>(&self, operation: Operation, answer: impl Future<Output = T>) -> T {
+    async fn timed<T>(
+        &self,
+        operation: Operation,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let start = Instant::now();
         let answer = answer.await;
         self.metrics.operation(operation).observe(start.elapsed().as_secs_f64());
+        if let Err(error) = &answer {
+            self.metrics.failed(error);
+        }
         answer
     }
 }

@@ -6,8 +6,11 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -28,6 +31,8 @@ pub struct TokensFile {
     /// What was last taken for the file's new state.
     taken: Found,
     tokens: watch::Sender<Tokens>,
+    /// Whether the tokens that are valid are those of the file.
+    in_force: Gauge<i64, AtomicI64>,
 }
 
 /// The tokens that are valid now; every clone knows the same ones.
@@ -64,7 +69,18 @@ impl TokensFile {
         let read = read(path);
         let found = found(&read);
         let tokens = parse(read)?;
-        Ok(Self { path: path.to_owned(), looked: found, taken: found, tokens: watch::Sender::new(tokens) })
+        let (path, tokens, in_force) = (path.to_owned(), watch::Sender::new(tokens), Gauge::default());
+        in_force.set(1);
+        Ok(Self { path, looked: found, taken: found, tokens, in_force })
+    }
+
+    /// Tells in the metrics whether the file is in force.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "hello_birthday_tokens_file_in_force",
+            "1 while the valid tokens are those of the file, 0 while it can't be read or understood; absent without one",
+            self.in_force.clone(),
+        );
     }
 
     /// The tokens, now and after every change that is seen.
@@ -102,8 +118,12 @@ impl TokensFile {
             Ok(tokens) => {
                 tracing::info!("{path} changed: {} tokens are valid now", tokens.count());
                 self.tokens.send_replace(tokens);
+                self.in_force.set(1);
             }
-            Err(error) => tracing::warn!("{path} {error}; the tokens from before stay valid"),
+            Err(error) => {
+                tracing::warn!("{path} {error}; the tokens from before stay valid");
+                self.in_force.set(0);
+            }
         }
     }
 }
@@ -162,14 +182,25 @@ mod tests {
         std::fs::write(&path, &line).unwrap();
         let mut file = TokensFile::open(&path).unwrap();
         let tokens = file.tokens();
+        let in_force = file.in_force.clone();
         let mut look = |read: io::Result<&str>| {
             file.look(read.map(|text| text.as_bytes().to_vec()));
             tokens.find(token.reveal().as_bytes()).is_some()
         };
         let gone = || Err(io::ErrorKind::NotFound.into());
         // Cut for a moment, gone for good, broken, as before: nothing changes.
-        for read in [Ok(""), Ok(&*line), gone(), gone(), Ok("x"), Ok("x"), Ok(&line), Ok(&line)] {
+        for (read, is_in_force) in [
+            (Ok(""), 1),
+            (Ok(&*line), 1),
+            (gone(), 1),
+            (gone(), 0),
+            (Ok("x"), 0),
+            (Ok("x"), 0),
+            (Ok(&line), 0),
+            (Ok(&line), 1),
+        ] {
             assert!(look(read));
+            assert_eq!(in_force.get(), is_in_force);
         }
         assert!(look(Ok("")));
         assert!(!look(Ok("")));

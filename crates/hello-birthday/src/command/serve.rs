@@ -18,12 +18,14 @@ use super::{Failure, service_manager};
 use crate::access::TokensFile;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
+use crate::process;
 
 /// How the listener for metrics ends, once the other has: at once, but for a scrape that is being answered.
 const END_OF_METRICS: Drain = Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) };
 
 pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
     let mut registry = Registry::default();
+    process::register(&mut registry);
     let filter = &settings.log.log;
     let (log, writer) = Log::start(std::io::stderr(), settings.log.log_format, filter, &mut registry)
         .map_err(Failure::failed)?;
@@ -68,7 +70,10 @@ async fn answer(
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
-    let readiness = Readiness::default();
+    if let Some(file) = &tokens {
+        file.register(&mut registry);
+    }
+    let readiness = Readiness::register(&mut registry);
     readiness.first_look(store).await;
     let parts = Parts {
         store: store.clone(),

@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 use store::Store;
 use tokio::time::sleep;
@@ -32,12 +34,38 @@ pub struct Readiness(Arc<Signs>);
 struct Signs {
     draining: AtomicBool,
     failed_looks: AtomicU32,
+    /// The same, as it is told to those who watch the service.
+    told: Told,
+}
+
+#[derive(Default)]
+struct Told {
+    ready: Gauge<i64, AtomicI64>,
+    store_up: Gauge<i64, AtomicI64>,
+    stop: Gauge<f64, AtomicU64>,
 }
 
 impl Readiness {
+    /// One that is told in the metrics.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let readiness = Self::default();
+        let Told { ready, store_up, stop } = &readiness.0.told;
+        let registry = registry.sub_registry_with_prefix("hello_birthday");
+        registry.register("ready", "1 while requests should be sent here, else 0", ready.clone());
+        let text = "1 if the store answered when it was last looked at, once a second, else 0";
+        registry.register("store_up", text, store_up.clone());
+        let text = "When the service was told to stop, in seconds since 1970; 0 until then";
+        registry.register_with_unit("stop_timestamp", text, Unit::Seconds, stop.clone());
+        readiness
+    }
+
     /// From now on no more requests should be sent here.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        self.0.told.stop.set(now.as_secs_f64());
+        self.tell();
     }
 
     /// Looks at the store before anybody asks: one that has never answered needs no second look.
@@ -45,6 +73,7 @@ impl Readiness {
         if store.ping().await.is_err() {
             self.0.failed_looks.store(FAILED_LOOKS, Ordering::Relaxed);
         }
+        self.tell();
     }
 
     /// Looks at the store once a second, until it is dropped.
@@ -61,6 +90,13 @@ impl Readiness {
         } else {
             self.0.failed_looks.fetch_add(1, Ordering::Relaxed);
         }
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let told = &self.0.told;
+        told.ready.set(i64::from(self.check().is_ok()));
+        told.store_up.set(i64::from(self.0.failed_looks.load(Ordering::Relaxed) == 0));
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -104,5 +140,22 @@ mod tests {
         readiness.drain();
         readiness.looked(true);
         assert!(readiness.check().is_err());
+    }
+
+    #[test]
+    fn what_is_told_of_it_follows_each_look_and_the_stop() {
+        let readiness = Readiness::default();
+        let told = || {
+            let Told { ready, store_up, stop } = &readiness.0.told;
+            (ready.get(), store_up.get(), stop.get() > 0.0)
+        };
+        for (answered, expected) in
+            [(true, (1, 1)), (false, (1, 0)), (false, (1, 0)), (false, (0, 0)), (true, (1, 1))]
+        {
+            readiness.looked(answered);
+            assert_eq!(told(), (expected.0, expected.1, false));
+        }
+        readiness.drain();
+        assert_eq!(told(), (0, 1, true));
     }
 }

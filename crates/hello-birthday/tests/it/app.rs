@@ -60,7 +60,8 @@ impl App {
         let now = Arc::<Mutex<Option<Timestamp>>>::default();
         let told = Arc::clone(&now);
         let clock = move || told.lock().unwrap().unwrap_or_else(Timestamp::now);
-        let readiness = Readiness::default();
+        let readiness = Readiness::register(&mut registry);
+        readiness.first_look(&store).await;
         let metrics = server::Metrics::register(&mut registry);
         let parts = Parts {
             store: store.clone(),

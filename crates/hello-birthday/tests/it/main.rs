@@ -31,6 +31,7 @@ mod exchange;
 mod durability;
 mod outages;
 mod privacy;
+mod monitoring;
 mod house;
 mod docs;
 mod openapi;

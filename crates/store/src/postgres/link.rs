@@ -105,7 +105,7 @@ impl Link {
 
     async fn prepare(&self, session: &Session) -> Result<(), Failure> {
         match self.used_for {
-            Use::Write => session.insist_on_durability().await?,
+            Use::Write => self.metrics.store.promise(session.insist_on_durability().await?),
             Use::Read | Use::Replica => {}
         }
         schema::check(session).await

@@ -7,9 +7,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::metrics::Metrics as StoreMetrics;
+
 /// Every clone counts into the same ones.
 #[derive(Clone)]
 pub(super) struct Metrics {
+    /// What every engine tells.
+    pub(super) store: StoreMetrics,
     pub(super) connections: [Gauge<i64, AtomicI64>; Use::NAMES.len()],
     pub(super) connects: [Counter; Use::NAMES.len()],
     pub(super) primary_reads: Counter,
@@ -38,12 +42,13 @@ impl Use {
 }
 
 impl Metrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(store: &StoreMetrics, registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix("hello_birthday_store");
         let connections = Family::<[(&str, &str); 1], Gauge<i64, AtomicI64>>::default();
         let connects = Family::<[(&str, &str); 1], Counter>::default();
         let reads = Family::<[(&str, &str); 1], Counter>::default();
         let metrics = Self {
+            store: store.clone(),
             connections: Use::NAMES.map(|name| connections.get_or_create_owned(&[("use", name)])),
             connects: Use::NAMES.map(|name| connects.get_or_create_owned(&[("use", name)])),
             primary_reads: reads.get_or_create_owned(&[("route", "primary")]),

@@ -103,7 +103,7 @@ impl Postgres {
         metrics: &Metrics,
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
-        let counts = Counts::register(registry);
+        let counts = Counts::register(metrics, registry);
         let server = primary(address)?;
         let replica = options.replica.as_ref().map(|place| replica(place, address)).transpose()?;
         let migrator =
@@ -154,7 +154,7 @@ impl Postgres {
         metrics: &Metrics,
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
-        let counts = Counts::register(registry);
+        let counts = Counts::register(metrics, registry);
         let server = primary(address)?;
         schema::look(&server).await?;
         // A lane without a worker: changes are not applied.

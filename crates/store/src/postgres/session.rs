@@ -16,6 +16,7 @@ use super::address::{Address, Host, Place, Pooling, Tls};
 use super::failure::{Failure, Meaning, describe, said, words};
 use super::statements::Statement;
 use super::tls;
+use crate::metrics::Durability;
 use crate::{OpenError, Reason};
 
 /// On the server's side no statement runs longer, in case nobody waits for it any more. Ours are given
@@ -76,6 +77,9 @@ pub(super) struct Look {
     /// How far the log is flushed, on a primary, or replayed, on a replica.
     pub(super) position: i64,
 }
+
+const DURABILITY: &str = "SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+current_setting('synchronous_standby_names')";
 
 const LOOK: &str = "SELECT current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
 CASE WHEN pg_is_in_recovery() THEN 0
@@ -272,27 +276,32 @@ impl Session {
     }
 
     /// Makes commits of this session durable before they are answered, or says where that is not in our
-    /// hands.
-    pub(super) async fn insist_on_durability(&self) -> Result<(), Failure> {
-        let rows =
-            self.typed("SELECT current_setting('synchronous_commit'), current_setting('fsync')", &[]).await?;
-        let Some(row) = rows.first() else { return Ok(()) };
-        let (commit, fsync): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+    /// hands. What survives which accident is then this.
+    pub(super) async fn insist_on_durability(&self) -> Result<Durability, Failure> {
+        let rows = self.typed(DURABILITY, &[]).await?;
+        let row = rows.first().ok_or_else(|| Failure::new(Meaning::Lost, "it says nothing of itself"))?;
+        let (commit, fsync, standbys): (&str, &str, &str) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if fsync == "off" {
             tracing::warn!(
                 "PostgreSQL runs with fsync=off: what is done can be lost, and the database with it"
             );
         }
-        match (commit, self.pooling) {
-            ("off", Pooling::Session) => self.run("SET synchronous_commit = on").await,
+        let waits = match (commit, self.pooling) {
+            ("off", Pooling::Session) => {
+                self.run("SET synchronous_commit = on").await?;
+                true
+            }
             ("off", Pooling::Transaction) => {
                 tracing::warn!(
                     "synchronous_commit is off: what is done can be lost; set it on, for the role"
                 );
-                Ok(())
+                false
             }
-            _ => Ok(()),
-        }
+            _ => true,
+        };
+        let failover = waits && commit != "local" && !standbys.is_empty();
+        Ok(Durability { server_crash: waits, power_loss: waits && fsync != "off", failover: Some(failover) })
     }
 
     /// Runs statements without parameters that answer nothing.

@@ -10,6 +10,7 @@ mod import;
 mod rows;
 mod failure;
 mod backup;
+mod disk;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use birthday::{Birthday, Name, Span, User};
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::lane::{Lane, lane};
-use crate::metrics::Metrics;
+use crate::metrics::{Durability, Metrics};
 use crate::{ANSWER_WITHIN, Change, Migrated, OpenError, Options, Outcome, Reason, StoreError};
 pub(crate) use backup::backup;
 use connection::Place;
@@ -54,12 +56,19 @@ impl Drop for Shared {
 }
 
 impl Sqlite {
-    pub(crate) fn open_file(path: &Path, options: Options, metrics: &Metrics) -> Result<Self, OpenError> {
+    pub(crate) fn open_file(
+        path: &Path,
+        options: Options,
+        metrics: &Metrics,
+        registry: &mut Registry,
+    ) -> Result<Self, OpenError> {
         let lock = Lock::take(path, options)?;
         let place = Place::File(path.to_owned());
         let mut connection = place.open_writer()?;
         schema::migrate(&mut connection, &place)?;
         let readers = Readers::open(&place)?;
+        disk::register(path, registry);
+        metrics.promise(Durability { server_crash: true, power_loss: true, failover: None });
         Self::start(Writer::of_file(connection, lock), readers, metrics, Some(&place))
     }
 
@@ -67,6 +76,7 @@ impl Sqlite {
         let mut connection = Place::Memory.open_writer()?;
         schema::migrate(&mut connection, &Place::Memory)?;
         let (readers, only) = Readers::sharing(connection);
+        metrics.promise(Durability { server_crash: false, power_loss: false, failover: None });
         Self::start(Writer::sharing(only), readers, metrics, None)
     }
 

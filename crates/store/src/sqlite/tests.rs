@@ -16,7 +16,7 @@ fn metrics() -> Metrics {
 }
 
 fn open(path: &Path) -> Sqlite {
-    Sqlite::open_file(path, Options::default(), &metrics()).unwrap()
+    Sqlite::open_file(path, Options::default(), &metrics(), &mut Registry::default()).unwrap()
 }
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -162,7 +162,8 @@ async fn who_is_erased_is_not_in_the_files_either() {
 async fn a_second_writer_is_kept_out_while_the_first_one_runs() {
     let (_folder, path) = folder();
     let sqlite = open(&path);
-    let refused = Sqlite::open_file(&path, Options::default(), &metrics()).err().unwrap();
+    let refused =
+        Sqlite::open_file(&path, Options::default(), &metrics(), &mut Registry::default()).err().unwrap();
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
     let refused = Sqlite::migrate_file(&path, Options::default()).unwrap_err();
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
@@ -174,11 +175,13 @@ async fn a_second_writer_is_kept_out_while_the_first_one_runs() {
 async fn another_programs_database_is_left_alone() {
     let (_folder, path) = folder();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-    let refused = Sqlite::open_file(&path, Options::default(), &metrics()).err().unwrap();
+    let refused =
+        Sqlite::open_file(&path, Options::default(), &metrics(), &mut Registry::default()).err().unwrap();
     assert!(matches!(refused, OpenError::NotOurs { .. }), "{refused}");
     std::fs::write(&path, "this is a letter, not a database, and it is long enough to be looked at as one")
         .unwrap();
-    let refused = Sqlite::open_file(&path, Options::default(), &metrics()).err().unwrap();
+    let refused =
+        Sqlite::open_file(&path, Options::default(), &metrics(), &mut Registry::default()).err().unwrap();
     assert!(matches!(refused, OpenError::Engine { .. }), "{refused}");
 }
 
@@ -189,7 +192,7 @@ async fn a_newer_schema_is_opened_only_if_it_only_expanded() {
     let newer = |works_since: i64| {
         let sql = "INSERT OR REPLACE INTO schema_migrations VALUES (9, 'from the future', ?1)";
         Connection::open(&path).unwrap().execute(sql, [works_since]).unwrap();
-        Sqlite::open_file(&path, Options::default(), &metrics())
+        Sqlite::open_file(&path, Options::default(), &metrics(), &mut Registry::default())
     };
     newer(1).unwrap().close().await;
     let refused = newer(2).err().unwrap();

@@ -162,3 +162,31 @@ async fn two_instances_that_register_the_same_name_agree_who_was_first() {
         assert_eq!(outcomes, [Outcome::Done, Outcome::Conflict], "round {round}");
     }
 }
+
+/// Waits until a store that is opened now tells that: whether what is done survives the end of the server, that
+/// of its machine, and a failover.
+async fn until_promised(url: &str, promised: [f64; 3]) {
+    let survives = ["server_crash", "power_loss", "failover"];
+    eventually(&format!("{promised:?} is promised"), async || {
+        let told = Told::open(url, Options::default()).await;
+        survives.map(|accident| told.number(&format!("durability{{survives=\"{accident}\"}}"))) == promised
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_server_promises_is_told() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    let url = server.url(&database);
+    until_promised(&url, [1.0, 1.0, 0.0]).await;
+    server.set("synchronous_commit", "off");
+    until_promised(&format!("{url}?pool_mode=transaction"), [0.0, 0.0, 0.0]).await;
+    // A session of our own switches it on.
+    until_promised(&url, [1.0, 1.0, 0.0]).await;
+    server.set("fsync", "off");
+    until_promised(&url, [1.0, 0.0, 0.0]).await;
+    server.set("fsync", "on");
+    server.set("synchronous_standby_names", "standby");
+    until_promised(&url, [1.0, 1.0, 1.0]).await;
+}
