@@ -4,6 +4,7 @@
 data "aws_region" "here" {}
 
 data "aws_availability_zones" "here" {
+  #checkov:skip=CKV_AWS_394:a new zone comes after the others in the order of names, of which the first are taken
   state = "available"
   # Local zones lack most of what is built here.
   filter {
@@ -13,7 +14,7 @@ data "aws_availability_zones" "here" {
 }
 
 locals {
-  zones = slice(data.aws_availability_zones.here.names, 0, var.zones)
+  zones = slice(sort(data.aws_availability_zones.here.names), 0, var.zones)
   # /20 each of a /16: public 0 to 2, private 4 to 6, database 8 to 10.
   public   = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 4, index) }
   private  = { for index, zone in local.zones : zone => cidrsubnet(var.cidr, 4, index + 4) }
