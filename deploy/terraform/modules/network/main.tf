@@ -89,6 +89,7 @@ resource "aws_route_table_association" "public" {
 resource "aws_eip" "nat" {
   #checkov:skip=CKV2_AWS_19:it belongs to a NAT gateway, not to an instance
   for_each = local.nat
+  domain   = "vpc"
   tags     = { Name = "${var.name}-nat-${each.key}" }
 }
 
