@@ -82,6 +82,37 @@ check-files:
 .PHONY: check-deploy
 check-deploy: check-files ## The image, Compose, the chart and the pipelines, read by their linters and run
 	tools/deploy/with-docker tools/deploy/image
+	tools/deploy/terraform && tools/deploy/database-roles
+
+# The installation on AWS (docs/aws.md): which of deploy/terraform/examples, and in which region.
+example ?= small
+region  ?= eu-west-1
+aws     := deploy/terraform/examples/$(example)
+
+.PHONY: aws-state
+aws-state: ## Make the bucket for Terraform's state, once for an account: make region=eu-west-1 aws-state
+	terraform -chdir=deploy/terraform/bootstrap init
+	terraform -chdir=deploy/terraform/bootstrap apply -var region=$(region)
+	terraform -chdir=deploy/terraform/bootstrap output -raw backend >$(aws)/backend.hcl
+	echo 'key = "hello-birthday/$(example).tfstate"' >>$(aws)/backend.hcl
+
+.PHONY: aws-roots
+aws-roots: ## Fetch the authorities that RDS's certificates are from
+	curl --fail --silent --show-error --output $(aws)/roots.pem \
+		https://truststore.pki.rds.amazonaws.com/$(region)/$(region)-bundle.pem
+
+.PHONY: aws-plan
+aws-plan: ## Say what would be made on AWS: make example=production aws-plan
+	terraform -chdir=$(aws) init -backend-config=backend.hcl
+	terraform -chdir=$(aws) plan -var region=$(region) -out=plan.tfplan
+
+.PHONY: aws-apply
+aws-apply: ## Make what aws-plan said
+	terraform -chdir=$(aws) apply plan.tfplan
+
+.PHONY: aws-deploy
+aws-deploy: ## Release what is checked out on AWS: build, push, migrate, replace, verify, or go back
+	AWS_REGION=$(region) deploy/aws/release
 
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md

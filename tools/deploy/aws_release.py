@@ -79,18 +79,20 @@ def prepare(folder, endpoint, url):
     programs.mkdir()
     sources.mkdir()
     environment = {**os.environ, "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-                   "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "URL": url, "EVERY": "0", "WITHIN": "20",
+                   "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "URL": url, "EVERY": "1", "WITHIN": "20",
                    "HOME": str(folder), "SOURCES": str(sources), "PATH": f"{programs}:{os.environ['PATH']}",
                    "GIT_CONFIG_GLOBAL": "/dev/null"}
     docker = programs / "docker"
-    docker.write_text("#!/bin/sh\n[ \"$1\" = push ] || exit 0\nrepository=${2#*/}\n"
+    docker.write_text("#!/bin/sh\n[ \"$1\" != login ] || cat >/dev/null\n[ \"$1\" = push ] || exit 0\nrepository=${2#*/}\n"
                       "aws ecr put-image --repository-name \"${repository%%:*}\" --image-tag \"${2##*:}\" "
-                      "--image-manifest '{\"schemaVersion\": 2}'\n")
+                      "--image-manifest '{\"schemaVersion\": 2}' "
+                      "--image-manifest-media-type application/vnd.docker.distribution.manifest.v2+json\n")
     docker.chmod(0o755)
     for line in ("init --quiet", "-c user.name=x -c user.email=x@example.org commit --quiet --allow-empty --message=x"):
         subprocess.run(["git", "-C", str(sources), *line.split()], env=environment, check=True)
 
     vpc = aws(environment, "ec2 create-vpc --cidr-block 10.0.0.0/16")["Vpc"]["VpcId"]
+    aws(environment, f"ec2 modify-vpc-attribute --vpc-id {vpc} --enable-dns-hostnames")
     subnet = aws(environment, f"ec2 create-subnet --vpc-id {vpc} --cidr-block 10.0.0.0/24")["Subnet"]["SubnetId"]
     group = aws(environment, f"ec2 create-security-group --vpc-id {vpc} --group-name x --description x")["GroupId"]
     repository = aws(environment, "ecr create-repository --repository-name hello-birthday")["repository"]["repositoryUri"]
