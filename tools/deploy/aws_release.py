@@ -5,6 +5,7 @@ ends badly, and ECS goes back, if the image is one of those below. Docker is a s
 """
 import http.server
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ roles_end_with = {"code": 0}
 
 
 def main():
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     play_what_moto_does_not()
     server, web = ThreadedMotoServer(port=0, verbose=False), serve_readiness()
     server.start()
@@ -157,7 +159,8 @@ def image(digest):
 
 
 def secret(environment, name):
-    return json.loads(aws(environment, f"secretsmanager get-secret-value --secret-id hello-birthday/{name}")["SecretString"])
+    line = f"secretsmanager get-secret-value --secret-id hello-birthday/{name} --version-stage AWSCURRENT"
+    return json.loads(aws(environment, line)["SecretString"])
 
 
 def the_roles(environment):
