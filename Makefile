@@ -114,6 +114,11 @@ aws-apply: ## Make what aws-plan said
 aws-deploy: ## Release what is checked out on AWS: build, push, migrate, replace, verify, or go back
 	AWS_REGION=$(region) deploy/aws/release
 
+.PHONY: diagrams
+diagrams: ## Draw the pictures of docs/diagrams
+	tools/install graphviz
+	PATH=$$(tools/deploy/setup):$$PATH python3 tools/deploy/draw.py docs/diagrams
+
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md
 	cargo build --release --locked

@@ -7,7 +7,7 @@ The names in the picture of AWS are those of resources of Terraform: draw_test.p
 import sys
 from pathlib import Path
 
-from diagrams import Cluster, Diagram, Edge
+from diagrams import Cluster, Diagram, Edge, Node
 from diagrams.aws.compute import ECR, ElasticContainerServiceService
 from diagrams.aws.database import RDSPostgresqlInstance
 from diagrams.aws.general import Users
@@ -43,6 +43,10 @@ NODE = {"fontsize": "15"}
 ARROW = {"fontsize": "14"}
 
 
+def cluster(label):
+    return Cluster(label, graph_attr={"margin": "26", "fontsize": "15"})
+
+
 def main(folder):
     for draw in (aws, kubernetes, a_put, a_get, failover):
         path = folder / draw.__name__.replace("_", "-")
@@ -53,18 +57,18 @@ def main(folder):
 def aws():
     users = Users("callers")
     domain = Route53(AWS["aws_route53_record"])
-    with Cluster(AWS["aws_vpc"]):
+    with cluster(AWS["aws_vpc"]):
         gateway = InternetGateway(AWS["aws_internet_gateway"])
-        with Cluster(f"public {AWS['aws_subnet']}"):
+        with cluster(f"public {AWS['aws_subnet']}"):
             balancer = ALB(AWS["aws_lb"])
             nat = NATGateway(AWS["aws_nat_gateway"])
-        with Cluster(f"private {AWS['aws_subnet']}, two or three zones"):
+        with cluster(f"private {AWS['aws_subnet']}, two or three zones"):
             tasks = [ElasticContainerServiceService(f"{AWS['aws_ecs_service']}, task {number}") for number in (1, 2, 3)]
-        with Cluster(f"database {AWS['aws_subnet']}, no way out"):
+        with cluster(f"database {AWS['aws_subnet']}, no way out"):
             primary = RDSPostgresqlInstance(AWS["aws_db_instance"])
             standby = RDSPostgresqlInstance("standby")
             replica = RDSPostgresqlInstance("replica")
-    with Cluster("of the region"):
+    with cluster("of the region"):
         images = ECR(AWS["aws_ecr_repository"])
         logs = CloudwatchLogs(AWS["aws_cloudwatch_log_group"])
         secrets = SecretsManager(AWS["aws_secretsmanager_secret"])
@@ -74,7 +78,9 @@ def aws():
     users >> domain
     users >> Edge(label="HTTPS") >> gateway >> balancer
     certificate >> Edge(style="dashed") >> balancer
-    balancer >> Edge(label="HTTP") >> tasks
+    balancer >> tasks[1]
+    balancer >> Edge(label="HTTP") >> tasks[2]
+    balancer >> tasks[0]
     tasks[1] >> Edge(label="TLS") >> primary
     tasks[2] >> Edge(label="reads") >> replica
     primary >> Edge(label="each commit") >> standby
@@ -87,7 +93,7 @@ def aws():
 
 def kubernetes():
     callers = Client("callers")
-    with Cluster("namespace"):
+    with cluster("namespace"):
         ingress = Ingress("ingress")
         service = Service("service")
         deployment = Deployment("deployment")
@@ -104,46 +110,47 @@ def kubernetes():
     migrate >> database
 
 
+def step(label):
+    return Node(label, shape="box", style="rounded", labelloc="c", width="3", height="0.9")
+
+
 def a_put():
     caller = Client("PUT /hello/Anna")
-    with Cluster("one instance"):
-        gate = Pod("gate: head, token,\nlength")
-        handler = Pod("handler: name,\ndate, today")
-        lane = Pod("lane: what waits\nbecomes one batch")
-        writer = Pod("writer: one\ntransaction")
+    with cluster("one instance"):
+        gate = step("gate:\nhead, token, length")
+        handler = step("handler:\nname, date, today")
+        lane = step("lane: what waits\nbecomes one batch")
+        writer = step("writer:\none transaction")
     store = PostgreSQL("store")
-    caller >> gate >> handler >> lane >> writer
-    writer >> Edge(label="forced to disk") >> store
-    store >> Edge(label="then 204", style="dashed", constraint="false") >> caller
+    caller >> gate >> handler >> lane >> writer >> Edge(label="forced to disk") >> store >> step("then 204")
 
 
 def a_get():
     caller = Client("GET /hello/Anna")
-    with Cluster("one instance"):
-        gate = Pod("gate: head,\ntoken")
-        handler = Pod("handler: name,\nzone, today")
-        almanac = Pod("almanac: days\nuntil")
-    primary = PostgreSQL("primary")
-    replica = PostgreSQL("replica, at most\na second behind")
-    caller >> gate >> handler
-    handler >> replica
-    handler >> Edge(label="if it is too far behind,\nor this instance wrote lately") >> primary
-    handler >> almanac
+    with cluster("one instance"):
+        gate = step("gate:\nhead, token")
+        handler = step("handler:\nname, zone, today")
+        almanac = step("almanac:\ndays until")
+    replica = PostgreSQL("replica, if it is\nat most a second behind")
+    primary = PostgreSQL("primary, if not")
+    caller >> gate >> handler >> almanac
+    handler >> Edge(dir="both") >> replica
+    handler >> Edge(dir="both") >> primary
 
 
 def failover():
     callers = Client("callers")
-    with Cluster("instances"):
-        instances = [Pod("1"), Pod("2")]
-    with Cluster("zone a"):
+    with cluster("instances"):
+        instances = [step("instance 1"), step("instance 2")]
+    with cluster("zone a"):
         lost = PostgreSQL("primary, lost")
-    with Cluster("zone b"):
-        promoted = PostgreSQL("standby, promoted:\nhas all that was done")
+    with cluster("zone b"):
+        promoted = PostgreSQL("standby, promoted")
     callers >> Edge(label="503 not_applied or unknown,\nuntil then") >> instances[0]
     callers >> instances[1]
     instances[0] >> Edge(style="dashed", color="firebrick", label="left at once") >> lost
     instances[1] >> Edge(label="found by themselves") >> promoted
-    lost >> Edge(style="dotted", label="each commit, before") >> promoted
+    lost >> Edge(style="dotted", label="until then, each commit") >> promoted
 
 
 if __name__ == "__main__":
