@@ -94,7 +94,7 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
 
 .PHONY: check-deploy
-check-deploy: check-files check-pipelines check-kubernetes check-monitoring check-containers check-release ## What is shipped beside the program, read by linters and run
+check-deploy: check-files check-pipelines check-kubernetes check-monitoring check-aws check-containers check-release ## What is shipped beside the program, read by linters and run
 
 # The parts of check-deploy. Files: what a change of them needs, in a minute.
 .PHONY: check-files
@@ -115,6 +115,11 @@ check-kubernetes:
 check-monitoring:
 	tools/deploy/monitoring
 
+.PHONY: check-aws
+check-aws:
+	tools/deploy/terraform
+	tools/deploy/database-roles
+
 .PHONY: check-containers
 check-containers:
 	tools/deploy/with-docker tools/deploy/containers
@@ -131,6 +136,41 @@ rollout: ## Replace three instances behind HAProxy ten times under load: of a mi
 	tools/install haproxy postgresql-15
 	cargo build --release --locked
 	cargo run --release --locked --package rehearse -- rollout
+
+# The installation on AWS (docs/aws.md): which of deploy/terraform/examples, and in which region.
+example ?= small
+region  ?= eu-west-1
+aws     := deploy/terraform/examples/$(example)
+
+.PHONY: aws-state
+aws-state: ## Make the bucket for Terraform's state, once for an account: make region=eu-west-1 aws-state
+	terraform -chdir=deploy/terraform/bootstrap init
+	terraform -chdir=deploy/terraform/bootstrap apply -var region=$(region)
+	terraform -chdir=deploy/terraform/bootstrap output -raw backend >$(aws)/backend.hcl
+	echo 'key = "hello-birthday/$(example).tfstate"' >>$(aws)/backend.hcl
+
+.PHONY: aws-roots
+aws-roots: ## Fetch the authorities that RDS's certificates are from
+	curl --fail --silent --show-error --output $(aws)/roots.pem \
+		https://truststore.pki.rds.amazonaws.com/$(region)/$(region)-bundle.pem
+
+.PHONY: aws-plan
+aws-plan: ## Say what would be made on AWS: make example=production aws-plan
+	terraform -chdir=$(aws) init -backend-config=backend.hcl
+	terraform -chdir=$(aws) plan -var region=$(region) -out=plan.tfplan
+
+.PHONY: aws-apply
+aws-apply: ## Make what aws-plan said
+	terraform -chdir=$(aws) apply plan.tfplan
+
+.PHONY: aws-deploy
+aws-deploy: ## Release what is checked out on AWS: build, push, migrate, replace, verify, or go back
+	AWS_REGION=$(region) deploy/aws/release
+
+.PHONY: diagrams
+diagrams: ## Draw the pictures of docs/diagrams
+	tools/install graphviz
+	PATH=$$(tools/deploy/setup):$$PATH python3 tools/deploy/draw.py docs/diagrams
 
 .PHONY: bench
 bench: ## Measure, side by side in one run; the results are told in docs/benchmarks.md

@@ -143,7 +143,6 @@ impl TokensInForce {
 }
 
 /// Tokens that stay as they are.
-#[cfg(test)]
 impl From<Tokens> for TokensInForce {
     fn from(tokens: Tokens) -> Self {
         Self(watch::Sender::new(tokens).subscribe())

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::settings::ServeSettings;
 use super::{Failure, service_manager};
-use crate::access::TokensFile;
+use crate::access::Source;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
 use crate::process;
@@ -56,7 +56,7 @@ async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Re
 async fn answer(
     settings: &ServeSettings,
     address: SocketAddr,
-    tokens: Option<TokensFile>,
+    tokens: Option<Source>,
     store: &Store,
     log: Log,
     mut registry: Registry,
@@ -80,7 +80,7 @@ async fn answer(
         almanac: settings.calendar.almanac(),
         readiness: readiness.clone(),
         log,
-        tokens: tokens.as_ref().map(TokensFile::tokens),
+        tokens: tokens.as_ref().map(Source::tokens),
         rate: settings.rate(),
         registry,
     };
@@ -125,17 +125,17 @@ async fn stop(signals: Signals, store: &Store, readiness: &Readiness) -> Result<
     result
 }
 
-async fn watch(tokens: Option<TokensFile>) -> Infallible {
+async fn watch(tokens: Option<Source>) -> Infallible {
     match tokens {
-        Some(file) => file.watch().await,
+        Some(source) => source.watch().await,
         None => pending().await,
     }
 }
 
 /// Everybody on a network can reach what doesn't listen on the loopback address.
-fn say_who_may(address: SocketAddr, tokens: Option<&TokensFile>) {
+fn say_who_may(address: SocketAddr, tokens: Option<&Source>) {
     match tokens {
-        Some(file) => tracing::info!("access needs a token: {} are valid now", file.tokens().count()),
+        Some(source) => tracing::info!("access needs a token: {} are valid now", source.tokens().count()),
         None if address.ip().to_canonical().is_loopback() => {}
         None => tracing::warn!(
             "anybody who can reach {address} can read and change what is kept: set HELLO_TOKENS_FILE or --tokens-file"

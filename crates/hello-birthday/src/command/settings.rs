@@ -22,7 +22,7 @@ use store::{Location, Options};
 
 use super::postgres_settings::PostgresSettings;
 use super::redis_settings::RedisSettings;
-use crate::access::{Label, Scopes, TokensFile, parse_day};
+use crate::access::{Label, Scopes, Source, TokensFile, parse_day};
 use crate::coming::{DAYS, DAYS_MAX};
 use crate::exchange::{self, Spaces};
 use crate::log::{Filter, Format};
@@ -46,7 +46,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve over HTTP until SIGTERM or SIGINT
-    Serve(ServeSettings),
+    Serve(Box<ServeSettings>),
     /// Tell whose birthdays come, soonest first, while the store may be served
     Birthdays(BirthdaysSettings),
     /// Bring the store's schema up to date, and end
@@ -188,7 +188,10 @@ struct AccessSettings {
     /// A file that lists who may do what, one token a line; without it, anybody may do anything
     #[arg(long, env = "HELLO_TOKENS_FILE", value_name = "FILE")]
     tokens_file: Option<PathBuf>,
-    /// Don't start without a file of tokens
+    /// The lines of such a file themselves, for where nothing can mount one; they change by a restart
+    #[arg(long, env = "HELLO_TOKENS", hide_env_values = true, value_name = "LINES")]
+    tokens: Option<Secret>,
+    /// Don't start without tokens
     #[arg(long, env = "HELLO_REQUIRE_AUTH", value_parser = BoolishValueParser::new())]
     require_auth: bool,
 }
@@ -314,7 +317,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 impl Cli {
     pub(super) fn into_command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve))
+        self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve)))
     }
 }
 
@@ -323,16 +326,25 @@ impl ServeSettings {
         self.listen.address()
     }
 
-    /// The file that says who may do what; `None` where anybody may do anything.
-    pub(super) fn tokens(&self) -> Result<Option<TokensFile>, UsageError> {
-        match (&self.access.tokens_file, self.access.require_auth) {
-            (Some(path), _) => TokensFile::open(path).map(Some).map_err(|error| {
-                UsageError(format!("HELLO_TOKENS_FILE or --tokens-file: {} {error}", path.display()))
-            }),
-            (None, true) => Err(UsageError::new(
+    /// What says who may do what; `None` where anybody may do anything.
+    pub(super) fn tokens(&self) -> Result<Option<Source>, UsageError> {
+        let AccessSettings { tokens_file, tokens, require_auth } = &self.access;
+        match (tokens_file, tokens) {
+            (Some(_), Some(_)) => {
+                Err(UsageError::new("HELLO_TOKENS_FILE and HELLO_TOKENS are both set; set one of them"))
+            }
+            (Some(path), None) => {
+                TokensFile::open(path).map(|file| Some(Source::File(file))).map_err(|error| {
+                    UsageError(format!("HELLO_TOKENS_FILE or --tokens-file: {} {error}", path.display()))
+                })
+            }
+            (None, Some(lines)) => Source::read(lines.as_str())
+                .map(Some)
+                .map_err(|error| UsageError(format!("HELLO_TOKENS or --tokens: {error}"))),
+            (None, None) if *require_auth => Err(UsageError::new(
                 "HELLO_REQUIRE_AUTH or --require-auth: set HELLO_TOKENS_FILE or --tokens-file, too",
             )),
-            (None, false) => Ok(None),
+            (None, None) => Ok(None),
         }
     }
 

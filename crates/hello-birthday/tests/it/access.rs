@@ -315,6 +315,26 @@ fn a_service_that_must_ask_for_tokens_starts_with_a_good_file_or_not_at_all() {
     service.client();
 }
 
+#[tokio::test]
+async fn the_lines_of_the_file_can_be_a_setting_where_nothing_can_mount_one() {
+    let (reader, other) = (make("user:read", &[]), make("user:read", &[]));
+    let serve = ["--listen", "127.0.0.1:0", "--store", "sqlite::memory:", "--require-auth"];
+    let mut service =
+        Program::start(program(&serve).env("HELLO_TOKENS", format!("# mine\n{}\n", reader.line)));
+    let client = service.client();
+    assert_eq!(ask(&client, &Method::GET, "/user", &reader.token).await.status, 200);
+    assert_eq!(ask(&client, &Method::GET, "/user", &other.token).await.status, 401);
+
+    let broken = run(program(&serve).env("HELLO_TOKENS", format!("{}\n{}", reader.line, other.token)));
+    assert_eq!(broken.code, Some(2), "{broken:?}");
+    let sentence = broken.sentence();
+    assert!(sentence.starts_with("HELLO_TOKENS or --tokens: is wrong in line 2: "), "{sentence}");
+    assert!(!sentence.contains(&other.token), "{sentence}");
+    let (_folder, file) = file_of(&[&reader]);
+    let both = run(program(&serve).env("HELLO_TOKENS", &reader.line).env("HELLO_TOKENS_FILE", file));
+    assert_eq!(both.sentence(), "HELLO_TOKENS_FILE and HELLO_TOKENS are both set; set one of them");
+}
+
 #[test]
 fn who_listens_to_a_network_without_tokens_is_warned_once() {
     let warnings = |listen: &str, more: &[&str]| {

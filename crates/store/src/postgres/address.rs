@@ -79,6 +79,8 @@ pub(super) enum Tls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Authorities {
     File(PathBuf),
+    /// Their certificates themselves, in PEM.
+    Text(String),
     /// The operating system's.
     System,
 }
@@ -292,6 +294,10 @@ mod tests {
             (
                 "postgres://db/x?sslmode=verify-full&sslrootcert=/ca.pem",
                 Tls::VerifyFull(Authorities::File("/ca.pem".into())),
+            ),
+            (
+                "postgres://db/x?sslmode=verify-full&sslrootcert=-----BEGIN%20CERTIFICATE-----%0AMA==",
+                Tls::VerifyFull(Authorities::Text("-----BEGIN CERTIFICATE-----\nMA==".into())),
             ),
             ("postgres://db/x?sslmode=verify-full", Tls::VerifyFull(Authorities::System)),
             ("postgres://db/x?sslmode=verify-full&sslrootcert=system", Tls::VerifyFull(Authorities::System)),

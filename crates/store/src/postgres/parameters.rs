@@ -189,10 +189,12 @@ fn read_tls(mode: Option<&str>, root: Option<&str>) -> Result<Option<Tls>, Inval
 fn read_authorities(root: Option<&str>) -> Result<Authorities, InvalidAddress> {
     match root {
         Some("") => {
-            let wanted = "must be the file of the authorities' certificates, or system";
+            let wanted = "must be the file of the authorities' certificates, their text, or system";
             Err(InvalidAddress::Value { name: "sslrootcert", wanted })
         }
         Some("system") | None => Ok(Authorities::System),
+        // Where nothing can mount a file, the variable is all there is.
+        Some(text) if text.starts_with("-----BEGIN ") => Ok(Authorities::Text(text.into())),
         Some(file) => Ok(Authorities::File(file.into())),
     }
 }

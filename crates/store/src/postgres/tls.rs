@@ -36,6 +36,10 @@ fn roots(authorities: &Authorities) -> Result<RootCertStore, OpenError> {
     let mut roots = RootCertStore::empty();
     let (certificates, place) = match authorities {
         Authorities::File(file) => (read(file)?, format!("sslrootcert {}", file.display())),
+        Authorities::Text(text) => {
+            let place = "the text of sslrootcert".to_owned();
+            (parse(text.as_bytes(), &place)?, place)
+        }
         Authorities::System => (
             rustls_native_certs::load_native_certs().certs,
             "the operating system's list of authorities".into(),
@@ -49,11 +53,15 @@ fn roots(authorities: &Authorities) -> Result<RootCertStore, OpenError> {
 }
 
 fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
-    let text = std::fs::read(file)
-        .map_err(|error| refuse(format!("sslrootcert {} can't be read: {error}", file.display())))?;
-    CertificateDer::pem_slice_iter(&text)
+    let place = format!("sslrootcert {}", file.display());
+    let text = std::fs::read(file).map_err(|error| refuse(format!("{place} can't be read: {error}")))?;
+    parse(&text, &place)
+}
+
+fn parse(text: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>, OpenError> {
+    CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
-        .map_err(|_| refuse(format!("sslrootcert {} is not PEM", file.display())))
+        .map_err(|_| refuse(format!("{place} is not PEM")))
 }
 
 fn refuse(reason: String) -> OpenError {

@@ -31,6 +31,12 @@ impl Authority {
     fn path(&self) -> &str {
         self.file.path().to_str().unwrap()
     }
+
+    /// As it stands in a URL.
+    fn text(&self) -> String {
+        let text = std::fs::read_to_string(self.file.path()).unwrap();
+        text.replace('%', "%25").replace('&', "%26")
+    }
 }
 
 /// Connects, and says what was refused, or how the connection is encrypted.
@@ -54,14 +60,21 @@ async fn a_server_that_proves_its_name_is_spoken_to_and_every_other_refused() {
     let full = |authority: &Authority| format!("sslmode=verify-full&sslrootcert={}", authority.path());
 
     assert_eq!(connect(&server, "localhost", &full(&authority)).await.unwrap(), "TLSv1.3");
+    let by_text = |authority: &Authority| format!("sslmode=verify-full&sslrootcert={}", authority.text());
+    assert_eq!(connect(&server, "localhost", &by_text(&authority)).await.unwrap(), "TLSv1.3");
     assert_eq!(connect(&server, "localhost", "sslmode=require").await.unwrap(), "TLSv1.3");
     assert_eq!(connect(&server, "127.0.0.1", "sslmode=require").await.unwrap(), "TLSv1.3");
     assert_eq!(connect(&server, "localhost", "").await.unwrap(), "plain");
 
     let refused = connect(&server, "127.0.0.1", &full(&authority)).await.unwrap_err();
     assert!(refused.contains("not valid for name"), "{refused}");
-    let refused = connect(&server, "localhost", &full(&other)).await.unwrap_err();
-    assert!(refused.contains("UnknownIssuer") || refused.contains("BadSignature"), "{refused}");
+    for parameters in [full(&other), by_text(&other)] {
+        let refused = connect(&server, "localhost", &parameters).await.unwrap_err();
+        assert!(refused.contains("UnknownIssuer") || refused.contains("BadSignature"), "{refused}");
+    }
+    let broken = "sslmode=verify-full&sslrootcert=-----BEGIN%20CERTIFICATE-----";
+    let refused = connect(&server, "localhost", broken).await.unwrap_err();
+    assert!(refused.contains("the text of sslrootcert"), "{refused}");
 
     let plain = Postgres::start();
     for parameters in [full(&authority), "sslmode=require".into()] {

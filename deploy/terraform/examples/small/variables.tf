@@ -1,0 +1,40 @@
+variable "region" {
+  description = "AWS's region"
+  type        = string
+  default     = "eu-west-1"
+}
+
+variable "name" {
+  description = "What everything's name begins with"
+  type        = string
+  default     = "hello-birthday"
+}
+
+variable "domain" {
+  description = "The name by which callers find the service"
+  type        = string
+}
+
+variable "zone_id" {
+  description = "The zone of Route 53 in which that name is made"
+  type        = string
+  default     = null
+}
+
+variable "certificate_arn" {
+  description = "A certificate of that name, where the name is made elsewhere"
+  type        = string
+  default     = null
+}
+
+variable "alarm_emails" {
+  description = "Who gets the alarms"
+  type        = list(string)
+  default     = []
+}
+
+variable "protect" {
+  description = "Whether the data can't be deleted at once; false for trying out"
+  type        = bool
+  default     = true
+}

@@ -1,0 +1,34 @@
+output "host" {
+  description = "The primary, whichever instance that is"
+  value       = aws_db_instance.primary.address
+}
+
+output "replica_hosts" {
+  description = "The replicas"
+  value       = aws_db_instance.replica[*].address
+}
+
+output "database" {
+  description = "The database's name"
+  value       = aws_db_instance.primary.db_name
+}
+
+output "primary" {
+  description = "The primary's identifier"
+  value       = aws_db_instance.primary.identifier
+}
+
+output "replicas" {
+  description = "The replicas' identifiers"
+  value       = aws_db_instance.replica[*].identifier
+}
+
+output "admin_secret_arn" {
+  description = "Where RDS keeps the administrator's password"
+  value       = aws_db_instance.primary.master_user_secret[0].secret_arn
+}
+
+output "security_group" {
+  description = "The database's"
+  value       = aws_security_group.database.id
+}

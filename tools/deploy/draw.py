@@ -1,0 +1,157 @@
+"""What does the deployment look like? Draws the pictures of docs/diagrams.
+
+    draw.py FOLDER    draws them there
+
+The names in the picture of AWS are those of resources of Terraform: draw_test.py compares them.
+"""
+import sys
+from pathlib import Path
+
+from diagrams import Cluster, Diagram, Edge, Node
+from diagrams.aws.compute import ECR, ElasticContainerServiceService
+from diagrams.aws.database import RDSPostgresqlInstance
+from diagrams.aws.general import Users
+from diagrams.aws.management import CloudwatchAlarm, CloudwatchLogs
+from diagrams.aws.network import ALB, InternetGateway, NATGateway, Route53
+from diagrams.aws.security import KMS, CertificateManager, SecretsManager
+from diagrams.k8s.clusterconfig import HPA
+from diagrams.k8s.compute import Deployment, Job, Pod
+from diagrams.k8s.network import Ingress, Service
+from diagrams.k8s.podconfig import Secret
+from diagrams.onprem.client import Client
+from diagrams.onprem.database import PostgreSQL
+
+# What is drawn of AWS, by the resource that makes it.
+AWS = {
+    "aws_acm_certificate": "certificate",
+    "aws_cloudwatch_log_group": "logs",
+    "aws_cloudwatch_metric_alarm": "alarms",
+    "aws_db_instance": "primary",
+    "aws_ecr_repository": "images",
+    "aws_ecs_service": "service",
+    "aws_internet_gateway": "internet gateway",
+    "aws_kms_key": "key",
+    "aws_lb": "load balancer",
+    "aws_nat_gateway": "NAT",
+    "aws_route53_record": "domain",
+    "aws_secretsmanager_secret": "secrets",
+    "aws_subnet": "subnets",
+    "aws_vpc": "VPC",
+}
+GRAPH = {"fontsize": "22", "pad": "0.3", "nodesep": "0.7", "ranksep": "1.1", "bgcolor": "white", "dpi": "70"}
+NODE = {"fontsize": "15"}
+ARROW = {"fontsize": "14"}
+
+
+def cluster(label):
+    return Cluster(label, graph_attr={"margin": "26", "fontsize": "15"})
+
+
+def main(folder):
+    for draw in (aws, kubernetes, a_put, a_get, failover):
+        path = folder / draw.__name__.replace("_", "-")
+        with Diagram("", filename=str(path), outformat="png", show=False, graph_attr=GRAPH, node_attr=NODE, edge_attr=ARROW):
+            draw()
+
+
+def aws():
+    users = Users("callers")
+    domain = Route53(AWS["aws_route53_record"])
+    with cluster(AWS["aws_vpc"]):
+        gateway = InternetGateway(AWS["aws_internet_gateway"])
+        with cluster(f"public {AWS['aws_subnet']}"):
+            balancer = ALB(AWS["aws_lb"])
+            nat = NATGateway(AWS["aws_nat_gateway"])
+        with cluster(f"private {AWS['aws_subnet']}, two or three zones"):
+            tasks = [ElasticContainerServiceService(f"{AWS['aws_ecs_service']}, task {number}") for number in (1, 2, 3)]
+        with cluster(f"database {AWS['aws_subnet']}, no way out"):
+            primary = RDSPostgresqlInstance(AWS["aws_db_instance"])
+            standby = RDSPostgresqlInstance("standby")
+            replica = RDSPostgresqlInstance("replica")
+    with cluster("of the region"):
+        images = ECR(AWS["aws_ecr_repository"])
+        logs = CloudwatchLogs(AWS["aws_cloudwatch_log_group"])
+        secrets = SecretsManager(AWS["aws_secretsmanager_secret"])
+        key = KMS(AWS["aws_kms_key"])
+        alarms = CloudwatchAlarm(AWS["aws_cloudwatch_metric_alarm"])
+    certificate = CertificateManager(AWS["aws_acm_certificate"])
+    users >> domain
+    users >> Edge(label="HTTPS") >> gateway >> balancer
+    certificate >> Edge(style="dashed") >> balancer
+    balancer >> tasks[1]
+    balancer >> Edge(label="HTTP") >> tasks[2]
+    balancer >> tasks[0]
+    tasks[1] >> Edge(label="TLS") >> primary
+    tasks[2] >> Edge(label="reads") >> replica
+    primary >> Edge(label="each commit") >> standby
+    tasks[0] >> nat
+    nat >> images
+    nat >> logs
+    nat >> secrets >> Edge(style="dashed") >> key
+    logs >> Edge(style="invis") >> alarms
+
+
+def kubernetes():
+    callers = Client("callers")
+    with cluster("namespace"):
+        ingress = Ingress("ingress")
+        service = Service("service")
+        deployment = Deployment("deployment")
+        pods = [Pod(f"pod {number}") for number in (1, 2, 3)]
+        scaler = HPA("50 % processor")
+        migrate = Job("migrate,\nbefore each release")
+        secret = Secret("password, tokens")
+    database = PostgreSQL("PostgreSQL")
+    callers >> Edge(label="HTTPS") >> ingress >> service >> pods
+    scaler >> Edge(style="dashed") >> deployment >> Edge(style="dashed") >> pods[0]
+    secret >> Edge(style="dashed") >> pods[2]
+    for pod in pods:
+        pod >> database
+    migrate >> database
+
+
+def step(label):
+    return Node(label, shape="box", style="rounded", labelloc="c", width="3", height="0.9")
+
+
+def a_put():
+    caller = Client("PUT /hello/Anna")
+    with cluster("one instance"):
+        gate = step("gate:\nhead, token, length")
+        handler = step("handler:\nname, date, today")
+        lane = step("lane: what waits\nbecomes one batch")
+        writer = step("writer:\none transaction")
+    store = PostgreSQL("store")
+    caller >> gate >> handler >> lane >> writer >> Edge(label="forced to disk") >> store >> step("then 204")
+
+
+def a_get():
+    caller = Client("GET /hello/Anna")
+    with cluster("one instance"):
+        gate = step("gate:\nhead, token")
+        handler = step("handler:\nname, zone, today")
+        almanac = step("almanac:\ndays until")
+    replica = PostgreSQL("replica, if it is\nat most a second behind")
+    primary = PostgreSQL("primary, if not")
+    caller >> gate >> handler >> almanac
+    handler >> Edge(dir="both") >> replica
+    handler >> Edge(dir="both") >> primary
+
+
+def failover():
+    callers = Client("callers")
+    with cluster("instances"):
+        instances = [step("instance 1"), step("instance 2")]
+    with cluster("zone a"):
+        lost = PostgreSQL("primary, lost")
+    with cluster("zone b"):
+        promoted = PostgreSQL("standby, promoted")
+    callers >> Edge(label="503 not_applied or unknown,\nuntil then") >> instances[0]
+    callers >> instances[1]
+    instances[0] >> Edge(style="dashed", color="firebrick", label="left at once") >> lost
+    instances[1] >> Edge(label="found by themselves") >> promoted
+    lost >> Edge(style="dotted", label="until then, each commit") >> promoted
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
