@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::pending;
 
+use prometheus_client::registry::Registry;
+
 use super::file::{TokensFile, TokensInForce};
 use super::tokens::{BadLine, Tokens};
 
@@ -21,6 +23,14 @@ impl Source {
     /// Where a line can't be understood.
     pub fn read(text: &str) -> Result<Self, BadLine> {
         Ok(Self::Text(text.parse::<Tokens>()?.into()))
+    }
+
+    /// Tells in the metrics whether a file is in force; a text always is.
+    pub fn register(&self, registry: &mut Registry) {
+        match self {
+            Self::File(file) => file.register(registry),
+            Self::Text(_) => {}
+        }
     }
 
     /// The tokens, now and after every change.

@@ -70,8 +70,8 @@ async fn answer(
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
-    if let Some(file) = &tokens {
-        file.register(&mut registry);
+    if let Some(tokens) = &tokens {
+        tokens.register(&mut registry);
     }
     let readiness = Readiness::register(&mut registry);
     readiness.first_look(store).await;
