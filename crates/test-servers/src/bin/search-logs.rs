@@ -136,10 +136,12 @@ impl<'a> Searched<'a> {
     fn search(&mut self, log: &Path, sent: &'a Sent) -> io::Result<()> {
         let mut log_lines = BufReader::new(fs::File::open(log)?);
         let mut line = Vec::new();
+        let of_metrics = log.extension().is_some_and(|extension| extension == "metrics");
         while log_lines.read_until(b'\n', &mut line)? > 0 {
             self.lines += 1;
             let text = without_examples(&String::from_utf8_lossy(&line));
-            for value in sent.all_in(&text) {
+            let measured = if of_metrics { without_metric_name(&text) } else { &text };
+            for value in sent.all_in(measured) {
                 if self.found.insert(value) {
                     println!("{value:?} is in {}: {}", log.display(), text.trim_end());
                 }
@@ -154,6 +156,14 @@ fn without_examples(line: &str) -> String {
     EXAMPLES.iter().fold(line.to_owned(), |line, example| line.replace(example, "such as"))
 }
 
+/// What a line of metrics says beyond its metric's name and help, which the program has from its own source.
+fn without_metric_name(line: &str) -> &str {
+    match line.find(['{', ' ']) {
+        Some(end) if !line.starts_with('#') => &line[end..],
+        _ => "",
+    }
+}
+
 fn first_word(text: &str) -> &str {
     text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default()
 }
@@ -161,6 +171,17 @@ fn first_word(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_is_searched_beyond_its_name() {
+        for (line, searched) in [
+            ("# HELP connections_limit Connections that may be open at once.", ""),
+            ("connections_limit 1000", " 1000"),
+            (r#"requests_total{route="/hello/{username}"} 3"#, r#"{route="/hello/{username}"} 3"#),
+        ] {
+            assert_eq!(without_metric_name(line), searched, "{line}");
+        }
+    }
 
     #[test]
     fn a_value_is_found_by_itself_and_not_in_a_word() {
