@@ -7,6 +7,9 @@ use tokio_postgres::error::DbError;
 
 use crate::{Reason, StoreError};
 
+/// What a server says to a session that it ends, though it may take another one at once.
+const CUT: [&str; 3] = ["57P01", "57P02", "57P05"];
+
 /// An error, sorted by what can be done about it.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -34,6 +37,13 @@ pub(super) enum Meaning {
 impl Failure {
     pub(super) fn new(meaning: Meaning, why: impl Into<String>) -> Self {
         Self { meaning, reason: Reason::Unavailable(why.into().into()) }
+    }
+
+    /// Why a session did not come to be. It was lost only if the server had taken it.
+    pub(super) fn while_connecting(error: Error) -> Self {
+        let cut = error.code().is_some_and(|state| CUT.contains(&state.code()));
+        let meaning = if cut { Meaning::Lost } else { Meaning::Elsewhere };
+        Self { meaning, ..Self::from(error) }
     }
 
     /// The reason in its own words, for a sentence that says already what failed.
@@ -68,7 +78,7 @@ impl From<Error> for Failure {
         let (meaning, reason) = match state.code() {
             // A server that became read-only, or is starting up or shutting down.
             "25006" | "57P03" => (Meaning::Elsewhere, why),
-            "57P01" | "57P02" | "57P05" => (Meaning::Lost, why),
+            code if CUT.contains(&code) => (Meaning::Lost, why),
             "57014" => (Meaning::InDoubt, Reason::TooSlow),
             "40001" | "40P01" => (Meaning::Again, why),
             "53100" => (Meaning::Exhausted, Reason::Full),
@@ -96,7 +106,7 @@ fn without_sessions() -> Reason {
 }
 
 /// A reason without what is said of it in general.
-pub(super) fn words(reason: &Reason) -> String {
+fn words(reason: &Reason) -> String {
     match reason {
         Reason::Unavailable(why) | Reason::Refused(why) => why.to_string(),
         Reason::Overloaded | Reason::TooSlow | Reason::Full => reason.to_string(),

@@ -13,7 +13,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Row, Socke
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, Host, Place, Pooling, Tls};
-use super::failure::{Failure, Meaning, describe, said, words};
+use super::failure::{Failure, Meaning, describe, said};
 use super::statements::Statement;
 use super::tls;
 use crate::metrics::Durability;
@@ -105,25 +105,25 @@ impl Server {
     }
 
     /// Asks all hosts at once, and takes the first that fits the role. Only if every one of them refuses us,
-    /// the failure says so: one that is away may have another opinion.
+    /// the failure says so: one that is away may have another opinion. Where one cut us off, the session is lost.
     pub(super) async fn open(self: &Arc<Self>, role: Role) -> Result<Session, Failure> {
         let mut attempts = JoinSet::new();
         for host in &self.address.hosts {
             let (server, host) = (Arc::clone(self), host.clone());
             attempts.spawn(async move {
                 let attempt = timeout(server.address.connect_within, server.open_host(&host, role)).await;
-                let attempt =
-                    attempt.unwrap_or_else(|_| Err(Reason::Unavailable("it does not answer".into())));
-                attempt.map_err(|reason| (host, reason))
+                let silent = |_| Err(Failure::new(Meaning::Elsewhere, "it does not answer"));
+                attempt.unwrap_or_else(silent).map_err(|failure| (host, failure))
             });
         }
-        let (mut reasons, mut all_refuse) = (Vec::new(), true);
+        let (mut reasons, mut all_refuse, mut cut) = (Vec::new(), true, false);
         while let Some(attempt) = attempts.join_next().await {
             match attempt {
                 Ok(Ok(session)) => return Ok(session),
-                Ok(Err((host, reason))) => {
-                    all_refuse &= matches!(reason, Reason::Refused(_));
-                    reasons.push(format!("{host}: {}", words(&reason)));
+                Ok(Err((host, failure))) => {
+                    all_refuse &= matches!(failure.reason, Reason::Refused(_));
+                    cut |= failure.meaning == Meaning::Lost;
+                    reasons.push(format!("{host}: {}", failure.why()));
                 }
                 Err(error) => {
                     all_refuse = false;
@@ -134,10 +134,10 @@ impl Server {
         reasons.sort_unstable();
         let why = reasons.join("; ").into();
         let reason = if all_refuse { Reason::Refused(why) } else { Reason::Unavailable(why) };
-        Err(Failure { meaning: Meaning::Elsewhere, reason })
+        Err(Failure { meaning: if cut { Meaning::Lost } else { Meaning::Elsewhere }, reason })
     }
 
-    async fn open_host(&self, host: &Host, role: Role) -> Result<Session, Reason> {
+    async fn open_host(&self, host: &Host, role: Role) -> Result<Session, Failure> {
         let config = self.config(host);
         let mut session = match &self.tls {
             None => {
@@ -149,9 +149,9 @@ impl Server {
                 Session::start(client, connection, self.address.pooling)
             }
         };
-        session.look().await.map_err(|failure| failure.reason)?;
+        session.look().await?;
         session.driver.timeline = session.seen.timeline;
-        self.check(&session.seen, role).map_err(|why| Reason::Unavailable(why.into()))?;
+        self.check(&session.seen, role).map_err(|why| Failure::new(Meaning::Elsewhere, why))?;
         Ok(session)
     }
 
@@ -211,16 +211,17 @@ impl Server {
 
 /// What went wrong while connecting, with the remedy where there is a usual one. Both that are known by
 /// their words are the driver's own refusals.
-fn explain(error: tokio_postgres::Error) -> Reason {
+fn explain(error: tokio_postgres::Error) -> Failure {
     let words = describe(&error);
-    if words.contains("does not support TLS") {
+    let reason = if words.contains("does not support TLS") {
         let remedy = "where the network in between can be trusted, say sslmode=disable";
         Reason::Refused(format!("{words}; {remedy}").into())
     } else if words.contains("password missing") {
         Reason::Refused("it asks for a password, and none is set".into())
     } else {
-        Failure::from(error).reason
-    }
+        return Failure::while_connecting(error);
+    };
+    Failure { meaning: Meaning::Elsewhere, reason }
 }
 
 impl Session {

@@ -127,14 +127,18 @@ async fn a_read_whose_connection_is_cut_is_answered_all_the_same() {
     let cut = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
     );
-    for _ in 0..5 {
+    for milliseconds in 0..20 {
         let reads: Vec<_> = (0..200)
             .map(|_| {
                 let store = told.store.clone();
                 tokio::spawn(async move { store.birthday(&name("Anna")).await })
             })
             .collect();
-        server.sql("postgres", &cut);
+        // Some of the connections that follow the first cut are cut while they are being opened.
+        server.sql(
+            "postgres",
+            &format!("{cut}; SELECT pg_sleep({milliseconds} / 1000.0), pg_stat_clear_snapshot(); {cut}"),
+        );
         for read in reads {
             assert_eq!(read.await.unwrap().unwrap(), Some(numbered(1)));
         }
