@@ -38,7 +38,7 @@ AWS = {
     "aws_subnet": "subnets",
     "aws_vpc": "VPC",
 }
-GRAPH = {"fontsize": "22", "pad": "0.3", "nodesep": "0.7", "ranksep": "1.1", "bgcolor": "white", "dpi": "70"}
+GRAPH = {"splines": "spline", "fontsize": "22", "pad": "0.3", "nodesep": "0.7", "ranksep": "1.1", "bgcolor": "white", "dpi": "70"}
 NODE = {"fontsize": "15"}
 ARROW = {"fontsize": "14"}
 
@@ -63,31 +63,26 @@ def aws():
             balancer = ALB(AWS["aws_lb"])
             nat = NATGateway(AWS["aws_nat_gateway"])
         with cluster(f"private {AWS['aws_subnet']}, two or three zones"):
-            tasks = [ElasticContainerServiceService(f"{AWS['aws_ecs_service']}, task {number}") for number in (1, 2, 3)]
+            service = ElasticContainerServiceService(f"{AWS['aws_ecs_service']}, two tasks at least")
         with cluster(f"database {AWS['aws_subnet']}, no way out"):
             primary = RDSPostgresqlInstance(AWS["aws_db_instance"])
             standby = RDSPostgresqlInstance("standby")
             replica = RDSPostgresqlInstance("replica")
     with cluster("of the region"):
+        certificate = CertificateManager(AWS["aws_acm_certificate"])
         images = ECR(AWS["aws_ecr_repository"])
         logs = CloudwatchLogs(AWS["aws_cloudwatch_log_group"])
         secrets = SecretsManager(AWS["aws_secretsmanager_secret"])
         key = KMS(AWS["aws_kms_key"])
         alarms = CloudwatchAlarm(AWS["aws_cloudwatch_metric_alarm"])
-    certificate = CertificateManager(AWS["aws_acm_certificate"])
-    users >> domain
+    users >> Edge(style="dashed") >> domain
     users >> Edge(label="HTTPS") >> gateway >> balancer
-    certificate >> Edge(style="dashed") >> balancer
-    balancer >> tasks[1]
-    balancer >> Edge(label="HTTP") >> tasks[2]
-    balancer >> tasks[0]
-    tasks[1] >> Edge(label="TLS") >> primary
-    tasks[2] >> Edge(label="reads") >> replica
-    primary >> Edge(label="each commit") >> standby
-    tasks[0] >> nat
-    nat >> images
-    nat >> logs
-    nat >> secrets >> Edge(style="dashed") >> key
+    balancer >> Edge(style="dashed") >> certificate
+    balancer >> Edge(label="HTTP") >> service
+    service >> Edge(label="TLS") >> primary >> Edge(label="each commit") >> standby
+    service >> Edge(label="reads") >> replica
+    service >> nat >> [images, logs, secrets]
+    secrets >> Edge(style="dashed") >> key
     logs >> Edge(style="invis") >> alarms
 
 
@@ -134,8 +129,8 @@ def a_get():
     replica = PostgreSQL("replica, if it is\nat most a second behind")
     primary = PostgreSQL("primary, if not")
     caller >> gate >> handler >> almanac
-    handler >> Edge(dir="both") >> replica
-    handler >> Edge(dir="both") >> primary
+    handler >> Edge(forward=True, reverse=True) >> replica
+    handler >> Edge(forward=True, reverse=True) >> primary
 
 
 def failover():
