@@ -164,7 +164,8 @@ def check_network(objects):
         assert labels["app.kubernetes.io/component"] in components["values"]
         ports = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
         assert ports == ["http", "metrics"]
-        assert any(port["port"] == 53 for rule in policy["spec"]["egress"] for port in rule["ports"])
+        egress = [port for rule in policy["spec"]["egress"] for port in rule["ports"]]
+        assert {port["protocol"] for port in egress if port["port"] == 53} == {"UDP", "TCP"}
 
 
 CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]
