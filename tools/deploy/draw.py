@@ -38,7 +38,7 @@ AWS = {
     "aws_subnet": "subnets",
     "aws_vpc": "VPC",
 }
-GRAPH = {"splines": "spline", "fontsize": "22", "pad": "0.3", "nodesep": "0.7", "ranksep": "1.1", "bgcolor": "white", "dpi": "70"}
+GRAPH = {"compound": "true", "splines": "spline", "fontsize": "22", "pad": "0.3", "nodesep": "0.7", "ranksep": "1.1", "bgcolor": "white", "dpi": "70"}
 NODE = {"fontsize": "15"}
 ARROW = {"fontsize": "14"}
 
@@ -56,7 +56,6 @@ def main(folder):
 
 def aws():
     users = Users("callers")
-    domain = Route53(AWS["aws_route53_record"])
     with cluster(AWS["aws_vpc"]):
         gateway = InternetGateway(AWS["aws_internet_gateway"])
         with cluster(f"public {AWS['aws_subnet']}"):
@@ -69,21 +68,23 @@ def aws():
             standby = RDSPostgresqlInstance("standby")
             replica = RDSPostgresqlInstance("replica")
     with cluster("of the region"):
+        domain = Route53(AWS["aws_route53_record"])
         certificate = CertificateManager(AWS["aws_acm_certificate"])
         images = ECR(AWS["aws_ecr_repository"])
-        logs = CloudwatchLogs(AWS["aws_cloudwatch_log_group"])
         secrets = SecretsManager(AWS["aws_secretsmanager_secret"])
         key = KMS(AWS["aws_kms_key"])
+        logs = CloudwatchLogs(AWS["aws_cloudwatch_log_group"])
         alarms = CloudwatchAlarm(AWS["aws_cloudwatch_metric_alarm"])
-    users >> Edge(style="dashed") >> domain
     users >> Edge(label="HTTPS") >> gateway >> balancer
-    balancer >> Edge(style="dashed") >> certificate
     balancer >> Edge(label="HTTP") >> service
     service >> Edge(label="TLS") >> primary >> Edge(label="each commit") >> standby
     service >> Edge(label="reads") >> replica
-    service >> nat >> [images, logs, secrets]
-    secrets >> Edge(style="dashed") >> key
-    logs >> Edge(style="invis") >> alarms
+    service >> nat
+    nat >> Edge(lhead="cluster_of the region") >> images
+    # One beside the other, below the network.
+    strip = [domain, certificate, images, secrets, key, logs, alarms]
+    for left, right in zip(strip, strip[1:]):
+        left >> Edge(style="invis") >> right
 
 
 def kubernetes():

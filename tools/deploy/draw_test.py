@@ -1,4 +1,4 @@
-"""Is everything in the picture of AWS made by Terraform, and everything drawn that it says it draws?"""
+"""Is everything in the picture of AWS made by Terraform, everything drawn that it says it draws, and every picture shown?"""
 import ast
 import re
 import sys
@@ -19,6 +19,10 @@ def main():
     for words, wrong in (("not made by Terraform", named - made), ("named, but not drawn", named ^ drawn)):
         if wrong:
             sys.exit(f"the picture of AWS: {words}: {', '.join(sorted(wrong))}")
+    pages = "".join(path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+    unseen = [path.name for path in (ROOT / "docs/diagrams").iterdir() if f"diagrams/{path.name})" not in pages]
+    if unseen:
+        sys.exit(f"pictures that no page shows: {', '.join(unseen)}")
 
 
 if __name__ == "__main__":
