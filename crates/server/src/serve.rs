@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,12 +30,21 @@ const QUEUE_IS_LEFT_AFTER: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// Opens a listener; port 0 takes a free one.
+/// Opens a listener; port 0 takes a free one. `[::]` means every address, those of IPv4 where there is no IPv6.
 ///
 /// # Errors
 /// Where the address can't be had.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let v6 = if address.is_ipv6() { Some(TcpSocket::new_v6()) } else { None };
+    let (socket, address) = match v6 {
+        None => (TcpSocket::new_v4()?, address),
+        Some(Ok(socket)) => (socket, address),
+        // A kernel without IPv6 has no such sockets.
+        Some(Err(_)) if address.ip().is_unspecified() => {
+            (TcpSocket::new_v4()?, (Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        Some(Err(error)) => return Err(error),
+    };
     // A restarted server takes over an address on which old connections still linger.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

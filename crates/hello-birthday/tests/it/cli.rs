@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::process::{Ended, Program, program, run, serve, wait_for};
+use crate::process::{Ended, Program, program, run, serve, wait_for, with_fault_anywhere};
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -324,6 +324,22 @@ fn port_and_every_address_are_what_a_platform_asks_for() {
     assert!(address.ip().is_unspecified(), "{address}");
     let healthy = run(program(&["healthcheck"]).env("PORT", address.port().to_string()));
     assert_eq!(healthy.code, Some(0), "{healthy:?}");
+}
+
+#[test]
+fn every_address_is_those_of_ipv4_where_the_kernel_has_no_ipv6() {
+    let (_folder, path) = folder();
+    let store = format!("sqlite:{}", path.display());
+    let no_ipv6 = "inject=socket:error=EAFNOSUPPORT:when=1";
+    let on_every_address = program(&["serve", "--listen", "[::]:0", "--store", &store]);
+    let Some(mut traced) = with_fault_anywhere(&on_every_address, no_ipv6) else { return };
+    let address = Program::start(&mut traced).client().address;
+    assert!(address.is_ipv4() && address.ip().is_unspecified(), "{address}");
+
+    let on_one_address = program(&["serve", "--listen", "[::1]:0", "--store", &store]);
+    let Some(mut traced) = with_fault_anywhere(&on_one_address, no_ipv6) else { return };
+    let refused = run(&mut traced);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
 }
 
 #[test]

@@ -65,6 +65,15 @@ pub(crate) fn serve_store(url: &str) -> Command {
 /// The same command as strace runs it: a system call on that file fails or ends the process. `None` where
 /// strace is not installed.
 pub(crate) fn with_fault(command: &Command, file: &Path, fault: &str) -> Option<Command> {
+    traced(command, &["-P".as_ref(), file.as_ref()], fault)
+}
+
+/// The same for a system call that is about no file.
+pub(crate) fn with_fault_anywhere(command: &Command, fault: &str) -> Option<Command> {
+    traced(command, &[], fault)
+}
+
+fn traced(command: &Command, of_which: &[&OsStr], fault: &str) -> Option<Command> {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         println!("skipped: strace is not installed");
         return None;
@@ -72,7 +81,7 @@ pub(crate) fn with_fault(command: &Command, file: &Path, fault: &str) -> Option<
     let calls = fault.split([':', '=']).nth(1).unwrap();
     let mut traced = Command::new("strace");
     // With -D the process that is started is the program, not strace.
-    traced.args(["-D", "-f", "-qq", "-o", "/dev/null", "-P"]).arg(file);
+    traced.args(["-D", "-f", "-qq", "-o", "/dev/null"]).args(of_which);
     traced.args(["-e", &format!("trace={calls}"), "-e", fault]);
     traced.arg(command.get_program()).args(command.get_args());
     Some(traced)
