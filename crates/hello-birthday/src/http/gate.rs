@@ -63,8 +63,8 @@ pub(super) fn router(
     let gate = |path: &'static str, endpoints: Option<Vec<Endpoint>>| GateLayer {
         row: Arc::new(Row {
             path,
+            metrics: metrics.route(path, endpoints.as_deref().unwrap_or_default()),
             endpoints,
-            metrics: metrics.route(path),
             log: log.clone(),
             authorization: authorization.clone(),
             // Whoever looks after the service is never told to come back later.

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::Method;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::App;
+use super::routes::{Access, Endpoint};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The boundaries of OpenTelemetry's http.server.request.duration, and three below them.
@@ -61,7 +62,16 @@ impl RequestMetrics {
         Self(family)
     }
 
-    pub(super) fn route(&self, route: &'static str) -> RouteMetrics {
+    pub(super) fn route(&self, route: &'static str, endpoints: &[Endpoint]) -> RouteMetrics {
+        // A counter that begins with its first failure has no rate until the second: these begin with none.
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.access != Access::Public) {
+            let labels = Labels {
+                http_request_method: METHODS[place_of(&endpoint.method)],
+                http_route: route,
+                http_response_status_code: StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+            };
+            drop(self.0.get_or_create(&labels));
+        }
         RouteMetrics {
             family: self.clone(),
             route,
@@ -73,8 +83,7 @@ impl RequestMetrics {
 impl RouteMetrics {
     /// Counts one answer, and says under which name of its method.
     pub(super) fn count(&self, method: &Method, status: u16, duration: Duration) -> &'static str {
-        let other = METHODS.len() - 1;
-        let method = METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(other);
+        let method = place_of(method);
         let seconds = duration.as_secs_f64();
         let labels = Labels {
             http_request_method: METHODS[method],
@@ -90,6 +99,10 @@ impl RouteMetrics {
         }
         METHODS[method]
     }
+}
+
+fn place_of(method: &Method) -> usize {
+    METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1)
 }
 
 /// `GET /metrics`: everything that is counted, in the OpenMetrics text format 1.0.

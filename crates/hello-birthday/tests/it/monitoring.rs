@@ -9,6 +9,7 @@ use hyper::Method;
 use test_servers::Postgres;
 
 use crate::access::{file_of, make};
+use crate::app::App;
 use crate::client::Client;
 use crate::process::{Program, serve, serve_store};
 
@@ -129,6 +130,21 @@ fn every_alert_has_its_page_and_every_page_its_alert() {
     for entry in fs::read_dir(root().join("docs/runbooks")).unwrap() {
         let path = entry.unwrap().path();
         assert!(path.ends_with("README.md") || named.contains(&path), "no alert names {}", path.display());
+    }
+}
+
+/// A series that begins with its first failure has no rate: Prometheus never saw it at nothing.
+#[tokio::test]
+async fn failures_are_counted_from_nothing() {
+    let app = App::start().await;
+    let metrics = app.client.get("/metrics").await;
+    for (method, route) in [("GET", "/hello/{username}"), ("PUT", "/hello/{username}"), ("GET", "/birthdays")]
+    {
+        let series = format!(
+            "http_server_request_duration_seconds_count{{http_request_method=\"{method}\",\
+             http_route=\"{route}\",http_response_status_code=\"503\"}} 0\n"
+        );
+        assert!(metrics.text().contains(&series), "{series}");
     }
 }
 
