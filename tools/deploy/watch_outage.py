@@ -37,6 +37,19 @@ ABSENT = {
     "hello_birthday_store_disk_size_bytes": "the embedded store alone has a disk",
     "hello_birthday_tokens_file_in_force": "no file of tokens is set here",
 }
+# What some panels show, expression by expression: while all is well, and while the store is away.
+SHOWN = {
+    "Ready": (lambda ready, all: ready == all == [1], lambda ready, all: (ready, all) == ([0], [1])),
+    "Store answers": (lambda up: up == [1], lambda up: up == [0]),
+    "Burn: errors": (lambda hour, hours: hour == hours == [0], lambda hour, hours: min(hour + hours) > 14.4),
+    "Budget left, 3 days": (lambda errors, slow: errors == [1], lambda errors, slow: errors[0] < 0),
+    "Alerts": (lambda firing: firing == [0], lambda firing: firing[0] >= 1),
+    "Failures by reason": (lambda failures: max(failures) == 0, lambda failures: max(failures) > 0),
+    "Connections to the database": (lambda open, doubt: max(open) > 0 == doubt[0], lambda open, doubt: max(open) == 0),
+}
+# The alerts of an outage. Errors go on being told of until the five minutes' rate is good again.
+ERRORS = {("HelloBirthdayErrorBudgetBurn", "page", "firing"), ("HelloBirthdayErrorBudgetBurn", "ticket", "firing")}
+AWAY = {("HelloBirthdayStoreAway", "page", "firing"), ("HelloBirthdayStoreAway", "ticket", "pending")}
 NAME = re.compile(r"\b(?:hello_birthday_|http_server_|process_|job:|instance:)[a-z0-9_:]+")
 
 
@@ -114,9 +127,9 @@ class Prometheus:
         return [float(series["value"][1]) for series in json.loads(answer)["data"]["result"]]
 
     def alerts(self):
-        """The state of each alert that is not silent."""
+        """Name, severity and state of each alert that is not silent."""
         alerts = json.loads(fetch(self.url + "alerts"))["data"]["alerts"]
-        return {alert["labels"]["alertname"]: alert["state"] for alert in alerts}
+        return {(alert["labels"]["alertname"], alert["labels"]["severity"], alert["state"]) for alert in alerts}
 
 
 def panels():
@@ -140,17 +153,21 @@ def is_excused(expression):
     return any(name in ABSENT for name in NAME.findall(expression))
 
 
-def check_panels(prometheus, is_data):
-    """Every panel has data."""
-    empty, asked = [], 0
+def check_panels(prometheus, is_data, away):
+    """Every panel has data, and those of SHOWN what they should have."""
+    empty, shown, asked = [], {}, 0
     for title, expression in panels():
         values = prometheus.query(expression)
+        shown.setdefault(title, []).append(values)
         asked += 1
         # Starts are shown where there were any.
         if not is_excused(expression) and title != "Starts" and not any(map(is_data, values)):
             empty.append(f"{title}: {expression}")
     if empty:
         sys.exit("no data for\n" + "\n".join(empty))
+    for title, expectations in SHOWN.items():
+        if not expectations[away](*shown[title]):
+            sys.exit(f"{title} shows {shown[title]} while the store is {'away' if away else 'there'}")
     return asked
 
 
@@ -218,25 +235,29 @@ def watch(program, folder, stack):
         # What was asked for once has a rate after a few scrapes.
         until("the panels have data", lambda: prometheus.query("count_over_time(hello_birthday_store_up[1m]) >= 15"))
         lint(fetch(f"http://{service}/metrics"))
-        print(f"before: {check_panels(prometheus, math.isfinite)} expressions of panels have data, "
+        print(f"before: {check_panels(prometheus, math.isfinite, False)} expressions of panels have data, "
               f"and {check_rules(prometheus)} series of the rules are there")
         if alerts := prometheus.alerts():
             sys.exit(f"nothing is wrong yet, and yet: {alerts}")
 
         server.kill()
         server.wait()
-        away = "HelloBirthdayStoreAway"
-        until("the alert is pending", lambda: prometheus.alerts().get(away) == "pending")
-        until("the alert fires", lambda: prometheus.alerts().get(away) == "firing")
+        until("the alert is pending", lambda: ("HelloBirthdayStoreAway", "page", "pending") in prometheus.alerts())
+        until("the alert fires", lambda: prometheus.alerts() >= AWAY)
         check_rules(prometheus)
         # Of what nobody does there is no number, but there is a line.
-        check_panels(prometheus, lambda _: True)
-        print(f"during: {prometheus.alerts()}")
+        check_panels(prometheus, lambda _: True, True)
+        print(f"during: {sorted(prometheus.alerts())}")
+        if prometheus.alerts() != AWAY | ERRORS:
+            sys.exit("these are not the alerts of an outage")
 
         stack.enter_context(running(command, **options))
-        until("the alert is silent", lambda: away not in prometheus.alerts())
+        until("the alert is silent", lambda: not any("Away" in name for name, _, _ in prometheus.alerts()))
         until("the service is ready", lambda: fetch(f"http://{service}/-/ready"))
-        print(f"after: {prometheus.alerts()}")
+        until("it is seen to be ready", lambda: prometheus.query("hello_birthday_ready") == [1])
+        print(f"after: {sorted(prometheus.alerts())}")
+        if not prometheus.alerts() <= ERRORS:
+            sys.exit("something else is still wrong")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ async fn answer(
     if let Some(tokens) = &tokens {
         tokens.register(&mut registry);
     }
-    let readiness = Readiness::register(&mut registry);
+    let drain = settings.drain();
+    let readiness = Readiness::register(&mut registry, drain.delay + drain.timeout);
     readiness.first_look(store).await;
     let parts = Parts {
         store: store.clone(),
@@ -94,7 +95,7 @@ async fn answer(
         service_manager::say_serving();
         let mut ended = Ok(());
         let stop = async { ended = stop(signals, store, &readiness).await };
-        let drained = server(service, settings.drain()).run(listener, stop).await;
+        let drained = server(service, drain).run(listener, stop).await;
         drop(end_metrics);
         tracing::info!(connections_cut = drained.cut, "stopped");
         ended

@@ -43,20 +43,24 @@ struct Told {
     ready: Gauge<i64, AtomicI64>,
     store_up: Gauge<i64, AtomicI64>,
     stop: Gauge<f64, AtomicU64>,
+    stop_limit: Gauge<f64, AtomicU64>,
 }
 
 impl Readiness {
-    /// One that is told in the metrics.
+    /// One that is told in the metrics, of a service that has ended so long after it was told to stop.
     #[must_use]
-    pub fn register(registry: &mut Registry) -> Self {
+    pub fn register(registry: &mut Registry, stops_within: Duration) -> Self {
         let readiness = Self::default();
-        let Told { ready, store_up, stop } = &readiness.0.told;
+        let Told { ready, store_up, stop, stop_limit } = &readiness.0.told;
+        stop_limit.set(stops_within.as_secs_f64());
         let registry = registry.sub_registry_with_prefix("hello_birthday");
         registry.register("ready", "1 while requests should be sent here, else 0", ready.clone());
         let text = "1 if the store answered when it was last looked at, once a second, else 0";
         registry.register("store_up", text, store_up.clone());
         let text = "When the service was told to stop, in seconds since 1970; 0 until then";
         registry.register_with_unit("stop_timestamp", text, Unit::Seconds, stop.clone());
+        let text = "How long a stop may take: the delay and the timeout of the drain";
+        registry.register_with_unit("stop_limit", text, Unit::Seconds, stop_limit.clone());
         readiness
     }
 
@@ -146,7 +150,7 @@ mod tests {
     fn what_is_told_of_it_follows_each_look_and_the_stop() {
         let readiness = Readiness::default();
         let told = || {
-            let Told { ready, store_up, stop } = &readiness.0.told;
+            let Told { ready, store_up, stop, stop_limit: _ } = &readiness.0.told;
             (ready.get(), store_up.get(), stop.get() > 0.0)
         };
         for (answered, expected) in

@@ -60,7 +60,7 @@ impl App {
         let now = Arc::<Mutex<Option<Timestamp>>>::default();
         let told = Arc::clone(&now);
         let clock = move || told.lock().unwrap().unwrap_or_else(Timestamp::now);
-        let readiness = Readiness::register(&mut registry);
+        let readiness = Readiness::register(&mut registry, choice.drain.delay + choice.drain.timeout);
         readiness.first_look(&store).await;
         let metrics = server::Metrics::register(&mut registry);
         let parts = Parts {
