@@ -5,6 +5,7 @@ Writes what it rendered to FOLDER/rendered, for others to read.
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import kubernetes_validate
@@ -200,6 +201,16 @@ def check_particular_sets():
     assert replica["DATABASE_REPLICA_URL"] == "postgres://replica.example"
 
 
+def check_the_image_is_made():
+    """`make build` makes the image that the chart looks for where nobody says which."""
+    commands = subprocess.run(["make", "--dry-run", "build"], capture_output=True, text=True, check=True).stdout.split()
+    made = {word for before, word in zip(commands, commands[1:]) if before == "--tag"}
+    _, _, container = service(render(SETS["defaults"])[1])
+    assert container["image"] in made, f"{container['image']} is none of {made}"
+    program = tomllib.loads((HERE.parents[1] / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == program
+
+
 def check_migrations_by_version():
     """Each version has a Job of its own, and the same version the same one."""
     values = SETS["minimal"]
@@ -219,6 +230,7 @@ def check_nonsense():
 def main():
     check_each_set(Path(sys.argv[1]))
     check_particular_sets()
+    check_the_image_is_made()
     check_migrations_by_version()
     check_nonsense()
 
