@@ -104,12 +104,14 @@ def check_secrets_are_files(objects):
 
 
 def check_the_drain_fits(objects):
-    """The sleep, the drain's delay and its time-out are over before the pod is killed."""
+    """The sleep, the drain's delay and its time-out are over a minute before the pod is killed, and it is watched till then."""
     _, pod, container = service(objects)
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     values = environment(container)
     drain = sum(int(values[f"HELLO_DRAIN_{name}"].removesuffix("s")) for name in ("DELAY", "TIMEOUT"))
-    assert pod["terminationGracePeriodSeconds"] > sleep + drain
+    assert pod["terminationGracePeriodSeconds"] == sleep + drain + 60
+    [metrics] = [each for each in of_kind(objects, "Service") if each["metadata"]["name"].endswith("-metrics")]
+    assert metrics["spec"].get("publishNotReadyAddresses"), "who is unready or stops is not scraped"
 
 
 def check_probes(objects):
