@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "deploy/helm/hello-birthday"
 SETS = {path.stem: path for path in sorted((HERE / "values").glob("*.yaml"))} | {"production": CHART / "values-production.yaml"}
 KUBERNETES = "1.34"
+COMPONENT = "app.kubernetes.io/component"
 # They belong to operators that a cluster may have; no schema of Kubernetes knows them.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 
@@ -159,16 +160,46 @@ def check_rollout(objects):
 
 
 def check_network(objects):
-    """Requests come in by the port of the container, scrapes too, and nothing else does."""
-    for policy in of_kind(objects, "NetworkPolicy"):
-        labels = service(objects)[0]["spec"]["template"]["metadata"]["labels"]
-        assert fits(policy["spec"]["podSelector"]["matchLabels"], labels)
-        [components] = policy["spec"]["podSelector"]["matchExpressions"]
-        assert labels["app.kubernetes.io/component"] in components["values"]
-        ports = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
-        assert ports == ["http", "metrics"]
-        egress = [port for rule in policy["spec"]["egress"] for port in rule["ports"]]
-        assert {port["protocol"] for port in egress if port["port"] == 53} == {"UDP", "TCP"}
+    """Requests come in by the port of the container, scrapes too, and nothing else does; the way to the store is open."""
+    policies = {each["spec"]["podSelector"]["matchLabels"].get(COMPONENT, "service"): each["spec"]
+                for each in of_kind(objects, "NetworkPolicy")}
+    if not policies:
+        return
+    labels = service(objects)[0]["spec"]["template"]["metadata"]["labels"]
+    policy = policies["service"]
+    assert fits(policy["podSelector"]["matchLabels"], labels)
+    [components] = policy["podSelector"]["matchExpressions"]
+    assert labels[COMPONENT] in components["values"]
+    assert all(rule.get("from", ["anybody"]) for rule in policy["ingress"]), "an empty list of peers is everybody"
+    ports = [port["port"] for rule in policy["ingress"] for port in rule["ports"]]
+    assert ports in (["http", "metrics"], ["http"])
+    egress = [port for rule in policy["egress"] for port in rule["ports"]]
+    assert {port["protocol"] for port in egress if port["port"] == 53} == {"UDP", "TCP"}
+    variables = environment(service(objects)[2])
+    store = int(variables.get("POSTGRES_PORT", 6379 if "DATABASE_URL_FILE" in variables else 0))
+    assert not store or store in [port["port"] for port in egress], "no way to the store"
+    network_of_the_installed_store(objects, policies, store)
+
+
+def network_of_the_installed_store(objects, policies, store):
+    """Whoever belongs to a service of this namespace gets in, nobody else does, and nothing gets out."""
+    servers = [labels for name, labels, _ in pod_specs(objects) if name.startswith("StatefulSet")]
+    assert len(servers) == len(policies) - 1
+    for server in servers:
+        [way] = [rule for rule in policies["service"]["egress"] if {"port": store} in rule["ports"]]
+        assert fits(way["to"][0]["podSelector"]["matchLabels"], server)
+        policy = policies["postgresql"]
+        assert fits(policy["podSelector"]["matchLabels"], server)
+        assert policy["policyTypes"] == ["Ingress", "Egress"] and "egress" not in policy
+        [rule] = policy["ingress"]
+        [peer] = rule["from"]
+        assert rule["ports"] == [{"port": "postgresql"}] and list(peer) == ["podSelector"]
+        [components] = peer["podSelector"]["matchExpressions"]
+        for name, labels, pod in pod_specs(objects):
+            asks = "/secrets/store" in {mount["mountPath"] for mount in pod["containers"][0].get("volumeMounts", [])}
+            others = labels | {"app.kubernetes.io/instance": "canary"}
+            gets_in = fits(peer["podSelector"]["matchLabels"], others) and labels[COMPONENT] in components["values"]
+            assert gets_in == (asks and labels != server), name
 
 
 CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]
@@ -197,6 +228,10 @@ def check_particular_sets():
     assert not kinds("redis") & {"Job", "StatefulSet"}
     assert "StatefulSet" not in kinds("production")
     assert kinds("everything") >= {"Ingress", "HTTPRoute", "CronJob", "ServiceMonitor", "PrometheusRule", "ConfigMap"}
+    assert not kinds("minimal") & {"NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    unscraped = render(SETS["defaults"], "--set-json", "networkPolicy.metricsFrom=[]")[1]
+    check_network(unscraped)
+    assert "metrics" not in str(of_kind(unscraped, "NetworkPolicy")), "nobody may scrape, and somebody may"
     production = environment(service(render(SETS["production"])[1])[2])
     assert production["HELLO_REQUIRE_AUTH"] == "true" and production["POSTGRES_SSLMODE"] == "verify-full"
     replica = environment(service(render(SETS["replica"])[1])[2])
