@@ -26,6 +26,7 @@ NONSENSE = [
     "store=redis,redis.existingSecret=a,redis.wait=-1", "sqlite.storage=1", "timeZone=no zone", "leapDay=feb29",
     "drain.delaySeconds=-1", "service.type=LoadBalancer", "service.nodePort=80", "ingress.enabled=true",
     "httpRoute.enabled=true", "httpRoute.canaries[0].name=a", "metrics.serviceMonitor.interval=often",
+    "metrics.prometheusRule.runbooks=docs",
     "birthdays.schedule=daily", "birthdays.days=400", "extraEnv[0].value=a", "typo=1", "postgresql.typo=1",
 ]
 
@@ -248,6 +249,15 @@ def check_the_image_is_made():
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == program
 
 
+def check_runbooks():
+    """Each alert leads to its page, at the address that is set."""
+    rules = lambda *more: str(of_kind(render(SETS["production"], *more)[1], "PrometheusRule"))
+    pages = rules().count("'runbook_url': 'docs/runbooks/")
+    address = "https://wiki.example/#/birthdays"
+    there = rules("--set", f"metrics.prometheusRule.runbooks={address}/")
+    assert pages and there.count(f"'runbook_url': '{address}/") == pages and "docs/runbooks" not in there
+
+
 def check_migrations_by_version():
     """Each version has a Job of its own, and the same version the same one."""
     values = SETS["minimal"]
@@ -268,6 +278,7 @@ def main():
     check_each_set(Path(sys.argv[1]))
     check_particular_sets()
     check_the_image_is_made()
+    check_runbooks()
     check_migrations_by_version()
     check_nonsense()
 
