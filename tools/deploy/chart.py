@@ -258,6 +258,24 @@ def check_runbooks():
     assert pages and there.count(f"'runbook_url': '{address}/") == pages and "docs/runbooks" not in there
 
 
+def check_notes():
+    """They say where the service is reached, and who reaches it."""
+    for options, words in {
+        "": ["port-forward service/hello-hello-birthday 8080:80", "Whoever reaches it"],
+        "service.type=NodePort,service.nodePort=30080": ["http://NODE:30080/", "FROM OUTSIDE"],
+        "service.type=NodePort": ["get service hello-hello-birthday --output jsonpath", "FROM OUTSIDE"],
+        "ingress.enabled=true,ingress.host=a.example": ["http://a.example/", "FROM OUTSIDE"],
+        "ingress.enabled=true,ingress.host=a.example,ingress.tlsSecret=b,tokensSecret=c": ["https://a.example/"],
+        "httpRoute.enabled=true,httpRoute.parentRefs[0].name=g,httpRoute.hostnames={a.example,b.example}":
+            ["//a.example/", "//b.example/", "FROM OUTSIDE"],
+        "httpRoute.enabled=true,httpRoute.parentRefs[0].name=g": ["get gateway g", "FROM OUTSIDE"],
+    }.items():
+        notes = helm("install", "hello", str(CHART), "--dry-run=client", "--set", options).stdout.partition("\nNOTES:\n")[2]
+        assert all(word in notes for word in words), f"{options}: {words} are not all in {notes}"
+        outside = [word for word in words if "//" in word]
+        assert not outside or "port-forward" not in notes, f"{options}: {notes}"
+
+
 def check_migrations_by_version():
     """Each version has a Job of its own, and the same version the same one."""
     values = SETS["minimal"]
@@ -279,6 +297,7 @@ def main():
     check_particular_sets()
     check_the_image_is_made()
     check_runbooks()
+    check_notes()
     check_migrations_by_version()
     check_nonsense()
 
