@@ -282,6 +282,9 @@ def check_migrations_by_version():
     once, again, other = (render(values, "--set", f"image.tag={tag}") for tag in ("1.0.0", "1.0.0", "1.0.1"))
     assert once[0] == again[0]
     name = lambda objects: of_kind(objects, "Job")[0]["metadata"]["name"]
+    job = of_kind(once[1], "Job")[0]["spec"]
+    assert job["template"]["spec"]["restartPolicy"] == "Never", "a pod that failed is gone with its log"
+    assert "ttlSecondsAfterFinished" not in job, "GitOps would miss the Job and run it again"
     assert name(once[1]) != name(other[1]) and "1-0-0" in name(once[1]) and len(name(once[1])) <= 63
 
 
