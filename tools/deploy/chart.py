@@ -19,15 +19,49 @@ COMPONENT = "app.kubernetes.io/component"
 # They belong to operators that a cluster may have; no schema of Kubernetes knows them.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 
+EXTERNAL = "postgresql.enabled=false,postgresql.host=a,postgresql.existingSecret=b"
+ROUTE = "httpRoute.enabled=true,httpRoute.parentRefs[0].name=g"
 NONSENSE = [
     "store=mysql", "replicas=0", "replicas=two", "autoscaling.minReplicas=0", "autoscaling.enabled=perhaps",
-    "image.digest=latest", "image.tag=a b", "image.pullPolicy=Sometimes", "postgresql.enabled=false",
-    "postgresql.port=70000", "postgresql.sslmode=prefer", "postgresql.storage=big", "store=redis",
-    "store=redis,redis.existingSecret=a,redis.wait=-1", "sqlite.storage=1", "timeZone=no zone", "leapDay=feb29",
-    "drain.delaySeconds=-1", "service.type=LoadBalancer", "service.nodePort=80", "ingress.enabled=true",
-    "httpRoute.enabled=true", "httpRoute.canaries[0].name=a", "metrics.serviceMonitor.interval=often",
-    "metrics.prometheusRule.runbooks=docs",
-    "birthdays.schedule=daily", "birthdays.days=400", "extraEnv[0].value=a", "typo=1", "postgresql.typo=1",
+    "image.digest=latest", "image.tag=a b", "image.pullPolicy=Sometimes", "image.repository=hello birthday",
+    "image.repository=Somebody/hello", "image.repository=hello:1.0", "imagePullSecrets=[{}]", "imagePullSecrets={a}",
+    "postgresql.enabled=false", "postgresql.port=70000", "postgresql.sslmode=prefer", "postgresql.storage=big",
+    "postgresql.sslmode=require", "postgresql.caSecret=a", "postgresql.image=Postgres", "testImage=curl 8",
+    f"{EXTERNAL},postgresql.host=postgres://db", f"{EXTERNAL},postgresql.host=my db", f"{EXTERNAL},postgresql.host=a\\,b",
+    f"{EXTERNAL},postgresql.host=db:5432", f"{EXTERNAL},postgresql.sslmode=require,postgresql.caSecret=a",
+    "postgresql.replicaUrl=replica", "postgresql.replicaUrl=postgres://hello:secret@replica",
+    "postgresql.replicaUrl=postgres://replica/?password=secret", "postgresql.replicaUrl=postgres://re plica",
+    "store=redis", "store=redis,redis.existingSecret=a,redis.wait=-1", "sqlite.storage=1", "timeZone=no zone",
+    "leapDay=feb29", "drain.delaySeconds=-1", "resources.limits=null", "resources.requests.memory=null",
+    "resources.limits.memory=lots", "resources.requests.cpu=-1", "postgresql.resources.limits.memory=null",
+    "service.type=LoadBalancer", "service.type=NodePort,service.nodePort=80", "service.nodePort=30080",
+    "ingress.enabled=true", "ingress.enabled=true,ingress.host=https://a.example", "ingress.enabled=true,ingress.host=A b",
+    "httpRoute.enabled=true", "httpRoute.parentRefs=[{}]", "httpRoute.parentRefs[0].typo=a", f"{ROUTE},httpRoute.hostnames={{a b}}",
+    f"{ROUTE},httpRoute.canaries[0].name=a", "httpRoute.canaries[0].name=a,httpRoute.canaries[0].port=80,httpRoute.canaries[0].weight=5",
+    "metrics.serviceMonitor.interval=often", "metrics.prometheusRule.runbooks=docs", "networkPolicy.metricsFrom=[{}]",
+    "networkPolicy.metricsFrom[0].typo.a=b",
+    "networkPolicy.metricsFrom[0].ipBlock.typo=a", "networkPolicy.storeEgress[0].typo[0].port=1",
+    "networkPolicy.storeEgress[0].to[0].typo.a=b", "networkPolicy.storeEgress[0].ports[0].typo=1",
+    "birthdays.schedule=daily", "birthdays.schedule=a b c d e", "birthdays.days=400", "extraEnv[0].value=a",
+    "extraEnv[0].name=A B", "extraEnv[0].name=1A", "podLabels.app\\.kubernetes\\.io/instance=a",
+    "podLabels.app\\.kubernetes\\.io/component=a", "podLabels.app\\.kubernetes\\.io/name=a", "tolerations[0].typo=a",
+    "typo=1", "postgresql.typo=1",
+]
+# What takes more than one value to see: the templates refuse it, each with this word.
+UNFIT = {
+    "autoscaling.minReplicas=4": "maxReplicas",
+    "store=sqlite,birthdays.enabled=true": "GET /birthdays",
+}
+# What looks like nonsense, and is none.
+SENSE = [
+    "image.repository=registry.example:5000/some.body/hello__birthday", "postgresql.image=postgres:17.1@sha256:" + 64 * "a",
+    f"{EXTERNAL},postgresql.host=db.example", f"{EXTERNAL},postgresql.host=10.0.0.1", f"{EXTERNAL},postgresql.host=fd00::1",
+    f"{EXTERNAL},postgresql.caSecret=a", "postgresql.sslmode=disable",
+    "postgresql.replicaUrl=postgresql://reader@a:1\\,[::1]:2\\,c/birthdays?sslmode=require&target_session_attrs=any",
+    "resources.requests.cpu=0.5", "resources.requests.cpu=2", "resources.limits.memory=1e9", "resources.limits.ephemeral-storage=1Gi",
+    f"{ROUTE},httpRoute.hostnames={{*.a.example}}", "birthdays.schedule=*/5 0-6\\,12 1 JAN\\,feb mon-fri",
+    "birthdays.schedule=@daily", "podLabels.app\\.kubernetes\\.io/part-of=a",
+    "networkPolicy.storeEgress[0].to[0].ipBlock.cidr=10.0.0.0/8,networkPolicy.storeEgress[0].ports[0].port=6380",
 ]
 
 
@@ -290,9 +324,15 @@ def check_migrations_by_version():
 
 def check_nonsense():
     for nonsense in NONSENSE:
-        done = helm("template", "hello", str(CHART), "--set", nonsense)
+        done = helm("template", "hello", str(CHART), "--set-json" if "=[" in nonsense else "--set", nonsense)
         assert done.returncode and "schema" in done.stderr, f"{nonsense} is not refused by the schema: {done.stderr}"
-    print(f"{len(NONSENSE)} kinds of nonsense refused")
+    for unfit, word in UNFIT.items():
+        done = helm("template", "hello", str(CHART), "--set", unfit)
+        assert done.returncode and word in done.stderr, f"{unfit} is not refused by the templates: {done.stderr}"
+    for sense in SENSE:
+        done = helm("template", "hello", str(CHART), "--set", sense)
+        assert not done.returncode, f"{sense} is refused: {done.stderr}"
+    print(f"{len(NONSENSE) + len(UNFIT)} kinds of nonsense refused, {len(SENSE)} that are none taken")
 
 
 def main():
