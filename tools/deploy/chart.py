@@ -3,6 +3,7 @@
 Writes what it rendered to FOLDER/rendered, for others to read.
 """
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -322,6 +323,16 @@ def check_migrations_by_version():
     assert name(once[1]) != name(other[1]) and "1-0-0" in name(once[1]) and len(name(once[1])) <= 63
 
 
+def check_any_tag_makes_labels():
+    """A tag may be longer than a label, and begin and end otherwise."""
+    for tag in ("1.0.", "_1-", "1" * 128, "1" * 62 + "-2"):
+        _, objects = render(SETS["minimal"], "--set-string", f"image.tag={tag}")
+        for each in objects:
+            for label in each["metadata"]["labels"].values():
+                assert len(label) <= 63 and re.fullmatch("([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?", label), label
+        assert service(objects)[2]["image"].endswith(f":{tag}")
+
+
 def check_nonsense():
     for nonsense in NONSENSE:
         done = helm("template", "hello", str(CHART), "--set-json" if "=[" in nonsense else "--set", nonsense)
@@ -342,6 +353,7 @@ def main():
     check_runbooks()
     check_notes()
     check_migrations_by_version()
+    check_any_tag_makes_labels()
     check_nonsense()
 
 
