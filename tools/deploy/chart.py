@@ -52,6 +52,7 @@ NONSENSE = [
 UNFIT = {
     "autoscaling.minReplicas=4": "maxReplicas",
     "store=sqlite,birthdays.enabled=true": "GET /birthdays",
+    "extraEnv[0].name=A,extraEnv[1].name=A": "extraEnv",
 }
 # What looks like nonsense, and is none.
 SENSE = [
@@ -323,6 +324,15 @@ def check_migrations_by_version():
     assert name(once[1]) != name(other[1]) and "1-0-0" in name(once[1]) and len(name(once[1])) <= 63
 
 
+def check_own_variables_win():
+    """A variable of `extraEnv` is there once, and it is that one."""
+    own = {"RUST_LOG": "debug", "HELLO_TOKENS_FILE": "/elsewhere", "POSTGRES_USERNAME": "anna", "HELLO_RATE_LIMIT": "9"}
+    options = ",".join(f"extraEnv[{index}].name={name},extraEnv[{index}].value={value}" for index, (name, value) in enumerate(own.items()))
+    container = service(render(SETS["production"], "--set-string", options)[1])[2]
+    assert environment(container).items() >= own.items() and "POSTGRES_HOST" in environment(container)
+    assert len(environment(container)) == len(container["env"]), "a variable is there twice"
+
+
 def check_any_tag_makes_labels():
     """A tag may be longer than a label, and begin and end otherwise."""
     for tag in ("1.0.", "_1-", "1" * 128, "1" * 62 + "-2"):
@@ -353,6 +363,7 @@ def main():
     check_runbooks()
     check_notes()
     check_migrations_by_version()
+    check_own_variables_win()
     check_any_tag_makes_labels()
     check_nonsense()
 
