@@ -275,6 +275,14 @@ def check_particular_sets():
     assert replica["DATABASE_REPLICA_URL"] == "postgres://replica.example"
 
 
+def check_pods_find_their_place():
+    """What says where to pull from goes with every pod, and on which nodes with all that run the program."""
+    for name, _, pod in pod_specs(render(SETS["everything"])[1]):
+        assert pod.get("imagePullSecrets"), name
+        runs_program = pod["containers"][0]["image"].startswith("registry.example/hello")
+        assert not runs_program or pod.get("nodeSelector") and pod.get("tolerations"), name
+
+
 def check_the_image_is_made():
     """`make build` makes the image that the chart looks for where nobody says which."""
     commands = subprocess.run(["make", "--dry-run", "build"], capture_output=True, text=True, check=True).stdout.split()
@@ -359,6 +367,7 @@ def check_nonsense():
 def main():
     check_each_set(Path(sys.argv[1]))
     check_particular_sets()
+    check_pods_find_their_place()
     check_the_image_is_made()
     check_runbooks()
     check_notes()
