@@ -4,6 +4,7 @@ Writes what it rendered to FOLDER/rendered, for others to read.
 """
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import yaml
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "deploy/helm/hello-birthday"
+PAGE = HERE.parents[1] / "docs/kubernetes.md"
 SETS = {path.stem: path for path in sorted((HERE / "values").glob("*.yaml"))} | {"production": CHART / "values-production.yaml"}
 KUBERNETES = "1.34"
 COMPONENT = "app.kubernetes.io/component"
@@ -71,9 +73,9 @@ def helm(*arguments):
     return subprocess.run(["helm", *arguments], capture_output=True, text=True)
 
 
-def render(values, *more):
+def render(values, *more, release="hello"):
     """The objects that the chart renders to."""
-    done = helm("template", "hello", str(CHART), "--values", str(values), *more)
+    done = helm("template", release, str(CHART), "--values", str(values), *more)
     if done.returncode:
         raise SystemExit(f"{values}: {done.stderr}")
     return done.stdout, [each for each in yaml.safe_load_all(done.stdout) if each]
@@ -332,6 +334,57 @@ def check_migrations_by_version():
     assert name(once[1]) != name(other[1]) and "1-0-0" in name(once[1]) and len(name(once[1])) <= 63
 
 
+def helm_commands(text):
+    """What is installed or upgraded by each command: the release, and its `--set` options."""
+    for command in re.findall(r"^\$ (helm (?:install|upgrade) .*)", text.replace("\\\n", ""), re.MULTILINE):
+        words = shlex.split(command)
+        kept = {"--reset-then-reuse-values", "--values"} & set(words)
+        assert kept, f"{command} forgets what was set, or misses new defaults"
+        release = next(word for word in words[2:] if not word.startswith("-"))
+        yield release, [pair for pair in zip(words, words[1:]) if pair[0].startswith("--set")]
+
+
+def check_canary():
+    """The page's commands give a canary its share, all of the first release's settings, and end it."""
+    page = PAGE.read_text()
+    assert len(list(helm_commands(page))) >= 6
+    commands = list(helm_commands(page.partition("\n## A canary\n")[2].partition("\n## ")[0]))
+    assert [release for release, _ in commands] == ["canary"] + 3 * ["hello-birthday"], commands
+    for name in ("defaults", "autoscaling-off", "everything", "replica", "redis", "production"):
+        canary_of(name, [options for _, options in commands])
+
+
+def canary_of(name, commands):
+    values = yaml.safe_load(SETS[name].read_text())
+    server = {"enabled": True, "existingSecret": ""} | values.get("postgresql", {})
+    # As the page says: what leads to the installed server is left out for any other, and its Secret where another is named.
+    leave = "postgresql." if not server["enabled"] or "store" in values else "postgresql.existingSecret" if server["existingSecret"] else "-"
+    install, *upgrades = [[word for pair in options if not pair[1].startswith(leave) for word in pair] for options in commands]
+    canary = render(SETS[name], *install, release="canary")[1]
+    first, shared, further, alone = (
+        render(SETS[name], *sum(upgrades[:count], []), release="hello-birthday")[1] for count in range(4)
+    )
+    named = lambda objects: {(each["kind"], each["metadata"]["name"]) for each in objects}
+    assert not named(canary) & named(shared), f"{name}: both have {named(canary) & named(shared)}"
+    unwanted = {"HTTPRoute", "Ingress", "HorizontalPodAutoscaler", "PrometheusRule", "CronJob", "StatefulSet", "ConfigMap"}
+    assert not unwanted & {each["kind"] for each in canary}, name
+    assert {each["spec"].get("type", "ClusterIP") for each in of_kind(canary, "Service")} == {"ClusterIP"}, name
+
+    services = {each["metadata"]["name"]: each["spec"]["ports"][0]["port"] for each in of_kind(canary, "Service")}
+    shares = lambda objects: {to["name"]: to for to in of_kind(objects, "HTTPRoute")[0]["spec"]["rules"][0]["backendRefs"]}
+    ways, own = shares(shared), values.get("fullnameOverride", "hello-birthday")
+    assert {way: to["weight"] for way, to in ways.items()} == {own: 95, "canary-hello-birthday": 5}, name
+    assert services["canary-hello-birthday"] == ways["canary-hello-birthday"]["port"], name
+    assert {way: to["weight"] for way, to in shares(alone).items()} == {own: 100}, name
+
+    _, pod, container = service(canary)
+    _, first_pod, first_container = service(first)
+    assert container["env"] == first_container["env"], f"{name}: {container['env']} is not {first_container['env']}"
+    assert pod["volumes"] == first_pod["volumes"], f"{name}: other secrets"
+    assert container["image"] == re.split("[:@]", first_container["image"])[0] + ":1.1.0", container["image"]
+    assert service(further)[2]["image"] == service(alone)[2]["image"] == container["image"], name
+
+
 def check_own_variables_win():
     """A variable of `extraEnv` is there once, and it is that one."""
     own = {"RUST_LOG": "debug", "HELLO_TOKENS_FILE": "/elsewhere", "POSTGRES_USERNAME": "anna", "HELLO_RATE_LIMIT": "9"}
@@ -372,6 +425,7 @@ def main():
     check_runbooks()
     check_notes()
     check_migrations_by_version()
+    check_canary()
     check_own_variables_win()
     check_any_tag_makes_labels()
     check_nonsense()
