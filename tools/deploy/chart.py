@@ -275,6 +275,9 @@ def check_particular_sets():
     assert production["HELLO_REQUIRE_AUTH"] == "true" and production["POSTGRES_SSLMODE"] == "verify-full"
     replica = environment(service(render(SETS["replica"])[1])[2])
     assert replica["DATABASE_REPLICA_URL"] == "postgres://replica.example"
+    [migration] = [pod["containers"][0] for name, _, pod in pod_specs(render(SETS["replica"])[1]) if name.startswith("Job")]
+    authorities = [mount["mountPath"] + "/ca.crt" for mount in migration["volumeMounts"] if mount["name"] == "ca"]
+    assert authorities and f"sslrootcert={authorities[0]}`" in PAGE.read_text(), "the page names another file"
 
 
 def check_pods_find_their_place():
