@@ -3,6 +3,7 @@
 Writes what it rendered to FOLDER/rendered, for others to read.
 """
 
+import json
 import re
 import shlex
 import subprocess
@@ -39,8 +40,9 @@ NONSENSE = [
     "resources.limits.memory=lots", "resources.requests.cpu=-1", "postgresql.resources.limits.memory=null",
     "service.type=LoadBalancer", "service.type=NodePort,service.nodePort=80", "service.nodePort=30080",
     "ingress.enabled=true", "ingress.enabled=true,ingress.host=https://a.example", "ingress.enabled=true,ingress.host=A b",
-    "httpRoute.enabled=true", "httpRoute.parentRefs=[{}]", "httpRoute.parentRefs[0].typo=a", f"{ROUTE},httpRoute.hostnames={{a b}}",
-    f"{ROUTE},httpRoute.canaries[0].name=a", "httpRoute.canaries[0].name=a,httpRoute.canaries[0].port=80,httpRoute.canaries[0].weight=5",
+    "httpRoute.enabled=true", "httpRoute.parentRefs=[{}]", "httpRoute.parentRefs[0].typo=a",
+    f"{ROUTE},httpRoute.hostnames={{a b}}", f"{ROUTE},httpRoute.canaries[0].name=a",
+    "httpRoute.canaries[0].name=a,httpRoute.canaries[0].port=80,httpRoute.canaries[0].weight=5",
     "metrics.serviceMonitor.interval=often", "metrics.prometheusRule.runbooks=docs", "networkPolicy.metricsFrom=[{}]",
     "networkPolicy.metricsFrom[0].typo.a=b",
     "networkPolicy.metricsFrom[0].ipBlock.typo=a", "networkPolicy.storeEgress[0].typo[0].port=1",
@@ -62,7 +64,8 @@ SENSE = [
     f"{EXTERNAL},postgresql.host=db.example", f"{EXTERNAL},postgresql.host=10.0.0.1", f"{EXTERNAL},postgresql.host=fd00::1",
     f"{EXTERNAL},postgresql.caSecret=a", "postgresql.sslmode=disable",
     "postgresql.replicaUrl=postgresql://reader@a:1\\,[::1]:2\\,c/birthdays?sslmode=require&target_session_attrs=any",
-    "resources.requests.cpu=0.5", "resources.requests.cpu=2", "resources.limits.memory=1e9", "resources.limits.ephemeral-storage=1Gi",
+    "resources.requests.cpu=0.5", "resources.requests.cpu=2", "resources.limits.memory=1e9",
+    "resources.limits.ephemeral-storage=1Gi",
     f"{ROUTE},httpRoute.hostnames={{*.a.example}}", "birthdays.schedule=*/5 0-6\\,12 1 JAN\\,feb mon-fri",
     "birthdays.schedule=@daily", "podLabels.app\\.kubernetes\\.io/part-of=a",
     "networkPolicy.storeEgress[0].to[0].ipBlock.cidr=10.0.0.0/8,networkPolicy.storeEgress[0].ports[0].port=6380",
@@ -361,8 +364,11 @@ def canary_of(name, commands):
     values = yaml.safe_load(SETS[name].read_text())
     server = {"enabled": True, "existingSecret": ""} | values.get("postgresql", {})
     # As the page says: what leads to the installed server is left out for any other, and its Secret where another is named.
-    leave = "postgresql." if not server["enabled"] or "store" in values else "postgresql.existingSecret" if server["existingSecret"] else "-"
-    install, *upgrades = [[word for pair in options if not pair[1].startswith(leave) for word in pair] for options in commands]
+    installed = server["enabled"] and "store" not in values
+    left_out = ["postgresql."] if not installed else ["postgresql.existingSecret"] if server["existingSecret"] else []
+    install, *upgrades = [
+        [word for pair in options if not pair[1].startswith(tuple(left_out)) for word in pair] for options in commands
+    ]
     canary = render(SETS[name], *install, release="canary")[1]
     first, shared, further, alone = (
         render(SETS[name], *sum(upgrades[:count], []), release="hello-birthday")[1] for count in range(4)
@@ -391,8 +397,8 @@ def canary_of(name, commands):
 def check_own_variables_win():
     """A variable of `extraEnv` is there once, and it is that one."""
     own = {"RUST_LOG": "debug", "HELLO_TOKENS_FILE": "/elsewhere", "POSTGRES_USERNAME": "anna", "HELLO_RATE_LIMIT": "9"}
-    options = ",".join(f"extraEnv[{index}].name={name},extraEnv[{index}].value={value}" for index, (name, value) in enumerate(own.items()))
-    container = service(render(SETS["production"], "--set-string", options)[1])[2]
+    variables = json.dumps([{"name": name, "value": value} for name, value in own.items()])
+    container = service(render(SETS["production"], "--set-json", f"extraEnv={variables}")[1])[2]
     assert environment(container).items() >= own.items() and "POSTGRES_HOST" in environment(container)
     assert len(environment(container)) == len(container["env"]), "a variable is there twice"
 
