@@ -297,6 +297,7 @@ def check_the_image_is_made():
     made = {word for before, word in zip(commands, commands[1:]) if before == "--tag"}
     _, _, container = service(render(SETS["defaults"])[1])
     assert container["image"] in made, f"{container['image']} is none of {made}"
+    assert f"kind load docker-image {container['image']}\n" in PAGE.read_text()
     program = tomllib.loads((HERE.parents[1] / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == program
 
