@@ -45,12 +45,14 @@ test-logs: tools-for-tests ## Every test with logging at its finest, and no word
 # The image that is made, pushed and run: `make org=NAME upload-prod` pushes it as NAME/hello-birthday:VERSION.
 image   ?= hello-birthday
 version ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+# The tag that the chart looks for where no other is set.
+released := $(shell sed -n 's/^appVersion: //p' deploy/helm/hello-birthday/Chart.yaml)
 port    ?= 8080
 prefix  ?= /usr/local
 
 .PHONY: build
 build: ## Build the container image
-	docker build --tag $(image) --build-arg VERSION=$(version) \
+	docker build --tag $(image) --tag $(image):$(released) --build-arg VERSION=$(version) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 
 .PHONY: upload-prod

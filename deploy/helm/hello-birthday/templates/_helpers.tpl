@@ -16,9 +16,14 @@ app.kubernetes.io/component: {{ .component }}
 {{/* With what tells the version; not for pods, which a new chart of the same content shall not replace. */}}
 {{- define "hello.labels" -}}
 {{ include "hello.selector" . }}
-app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "hello.version" .root | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end }}
+
+{{/* What is left of the tag in a label, which is shorter, and begins and ends with a letter or a digit. */}}
+{{- define "hello.version" -}}
+{{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "._-" }}
 {{- end }}
 
 {{- define "hello.image" -}}
