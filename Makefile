@@ -45,19 +45,25 @@ test-logs: tools-for-tests ## Every test with logging at its finest, and no word
 # The image that is made, pushed and run: `make org=NAME upload-prod` pushes it as NAME/hello-birthday:VERSION.
 image   ?= hello-birthday
 version ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+platform ?=
 # The tag that the chart looks for where no other is set.
 released := $(shell sed -n 's/^appVersion: //p' deploy/helm/hello-birthday/Chart.yaml)
 port    ?= 8080
 prefix  ?= /usr/local
 
+# Said before anything is built.
+ifneq ($(filter upload-prod,$(MAKECMDGOALS)),)
+$(if $(org),,$(error say whose registry: make org=NAME upload-prod))
+endif
+
 .PHONY: build
-build: ## Build the container image
-	docker build --tag $(image) --tag $(image):$(released) --build-arg VERSION=$(version) \
+build: ## Build the container image; for other processors: make platform=linux/arm64 build
+	docker build $(addprefix --platform ,$(platform)) --tag $(image) --tag $(image):$(released) --build-arg VERSION=$(version) \
 		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 
 .PHONY: upload-prod
 upload-prod: build ## Push the image, and write deployment.yml for kubectl: make org=NAME upload-prod
-	tools/deploy/upload-prod $(or $(org),$(error say whose registry: make org=NAME upload-prod)) $(version)
+	tools/deploy/upload-prod $(image) $(org) $(version)
 
 # Where the chart is installed: make helm-install release=... namespace=... values=FILE
 release   ?= hello-birthday
@@ -75,7 +81,7 @@ kubernetes-manifests: ## Render deploy/kubernetes and the table of values from t
 	$$(tools/deploy/setup)/python tools/deploy/values.py >deploy/helm/hello-birthday/README.md
 
 .PHONY: dev
-dev: ## Serve from the sources, with the data in memory, on this port: make port=80 dev
+dev: ## Serve from the sources, with the data in memory: make port=80 dev (ports below 1024 ask for root)
 	cargo run --locked -- --listen 127.0.0.1:$(port) --store sqlite::memory:
 
 .PHONY: compose-up
@@ -83,10 +89,10 @@ compose-up: ## Start the service and PostgreSQL in containers, and wait until th
 	docker compose up --build --detach --wait
 
 .PHONY: install
-install: ## Install the program, its systemd units, manual pages and completions: sudo make install
-	cargo build --release --locked
-	install -D --mode 0755 target/release/hello-birthday $(DESTDIR)$(prefix)/bin/hello-birthday
+install: target/release/hello-birthday ## Install the program, its systemd units, manual pages and completions: sudo make install
+	install -D --mode 0755 $< $(DESTDIR)$(prefix)/bin/hello-birthday
 	install -D --mode 0644 --target-directory $(DESTDIR)/etc/systemd/system deploy/systemd/hello-birthday.*
+	sed -i 's#^ExecStart=/usr/local#ExecStart=$(prefix)#' $(DESTDIR)/etc/systemd/system/hello-birthday.service
 	install -d $(DESTDIR)$(prefix)/share/man/man1
 	target/release/hello-birthday manual $(DESTDIR)$(prefix)/share/man/man1
 	install -d $(foreach folder,bash-completion/completions zsh/site-functions fish/vendor_completions.d,\
@@ -94,6 +100,10 @@ install: ## Install the program, its systemd units, manual pages and completions
 	target/release/hello-birthday completions bash >$(DESTDIR)$(prefix)/share/bash-completion/completions/hello-birthday
 	target/release/hello-birthday completions zsh >$(DESTDIR)$(prefix)/share/zsh/site-functions/_hello-birthday
 	target/release/hello-birthday completions fish >$(DESTDIR)$(prefix)/share/fish/vendor_completions.d/hello-birthday.fish
+
+# Not as root, who often has no cargo: `cargo build --release --locked` goes before `sudo make install`.
+target/release/hello-birthday:
+	cargo build --release --locked
 
 .PHONY: check-deploy
 check-deploy: check-files check-pipelines check-kubernetes check-monitoring check-aws check-containers check-release ## What is shipped beside the program, read by linters and run
@@ -130,14 +140,18 @@ check-containers:
 check-release:
 	tools/deploy/reproducible
 	tools/install haproxy postgresql-15
+	tools/rehearse/next-version
 	cargo build --locked --package hello-birthday
-	cargo run --locked --package rehearse -- rollout target/debug/hello-birthday --rounds 1 --requests 0 --rate 1500
+	cargo run --locked --package rehearse -- rollout target/debug/hello-birthday target/next/hello-birthday \
+		--rounds 1 --requests 0 --rate 1500
+	@echo "left out: ten rounds and a million requests of the rehearsed rollout (make rollout)"
 
 .PHONY: rollout
-rollout: ## Replace three instances behind HAProxy ten times under load: of a million requests none may fail
+rollout: ## Upgrade three instances behind HAProxy ten times under load: of a million requests none may fail
 	tools/install haproxy postgresql-15
+	tools/rehearse/next-version --release
 	cargo build --release --locked
-	cargo run --release --locked --package rehearse -- rollout
+	cargo run --release --locked --package rehearse -- rollout target/release/hello-birthday target/next/hello-birthday
 
 # The installation on AWS (docs/aws.md): which of deploy/terraform/examples, and in which region.
 example ?= small

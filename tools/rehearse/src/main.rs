@@ -1,6 +1,7 @@
 //! Rehearses upgrades that nobody notices, and counts the requests that fail: one is one too many.
 #![expect(clippy::print_stdout, reason = "a report is printed")]
 
+mod version;
 mod load;
 mod stage;
 mod rollout;

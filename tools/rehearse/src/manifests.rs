@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -170,5 +171,14 @@ impl Container {
     pub(crate) fn variable(&self, name: &str) -> Result<&str> {
         let variable = self.env.iter().find(|variable| variable.name == name);
         Ok(&variable.ok_or_else(|| format!("no variable {name}"))?.value)
+    }
+
+    /// A variable such as `5s`.
+    pub(crate) fn seconds(&self, name: &str) -> Result<Duration> {
+        let value = self.variable(name)?;
+        let seconds = value
+            .strip_suffix('s')
+            .ok_or_else(|| format!("{name} is {value}, which is no number of seconds"))?;
+        Ok(Duration::from_secs(seconds.parse()?))
     }
 }

@@ -6,8 +6,9 @@
 //! into a folder.
 
 use std::fs;
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,19 +22,21 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::load::{Endpoints, Load};
 use crate::manifests::{Container, Manifests, Pod, Probe};
-use crate::stage::expand_schema;
+use crate::version::{Programs, Version};
 use crate::{Failure, Result, until};
 
 /// How long a cluster takes to tell every node that a pod gets requests, or no longer does.
 const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
 /// Long enough that a pod which doesn't wait for the migration would be seen.
 const UNREADY_FOR: Duration = Duration::from_secs(5);
+/// To close its store, a pod may take so much longer than its drain.
+const TO_CLOSE: Duration = Duration::from_secs(5);
 const PASSWORD: &str = "rehearsed";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The program that the image holds
-    binary: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
     /// The release that is installed, as a JSON array of objects
     installed: PathBuf,
     /// The release that it is upgraded to
@@ -45,7 +48,6 @@ pub(crate) struct Arguments {
 
 /// Nodes, a database and a network.
 struct Cluster {
-    binary: PathBuf,
     folder: TempDir,
     postgres: Postgres,
     endpoints: Endpoints,
@@ -57,40 +59,21 @@ struct Running {
     address: SocketAddr,
     kubelet: JoinHandle<Result<()>>,
     sleep: Duration,
-    grace: Duration,
+    drain: Duration,
 }
 
 pub(crate) async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
     let (installed, upgraded) =
         (Manifests::read(&arguments.installed)?, Manifests::read(&arguments.upgraded)?);
-    let mut cluster = Cluster::new(&arguments.binary, &installed.service()?.containers[0])?;
-
-    let mut pods = Vec::new();
-    for _ in 0..installed.replicas()? {
-        pods.push(cluster.run(&installed.service()?)?);
-    }
-    sleep(UNREADY_FOR).await;
-    if cluster.ready() > 0 {
-        return Err("a pod is ready before the migration".into());
-    }
-    println!("{} pods wait for the migration", pods.len());
-    cluster.migrate(&installed)?;
-    until("the pods are ready", || cluster.ready() == pods.len()).await?;
-    cluster.test(&installed)?;
-
-    let load = Load::start(Arc::clone(&cluster.endpoints), arguments.rate).await?;
     if installed.migration()?.0 == upgraded.migration()?.0 {
         return Err("both versions have the same migration: a Job can't be changed".into());
     }
-    expand_schema(&cluster.postgres, installed.service()?.containers[0].variable("POSTGRES_DATABASE")?);
-    cluster.migrate(&upgraded)?;
-    for old in pods.iter_mut() {
-        let new = cluster.run(&upgraded.service()?)?;
-        until("the new pod is ready", || cluster.has(new.address)).await?;
-        sleep(Duration::from_secs(upgraded.min_ready_seconds()?)).await;
-        let old = std::mem::replace(old, new);
-        println!("a pod ended {:.1} s after it was to go", cluster.end(old).await?.as_secs_f64());
-    }
+    let mut cluster = Cluster::new(&installed.service()?.containers[0])?;
+
+    let mut pods = install(&mut cluster, &arguments.programs.today(), &installed).await?;
+    cluster.test(&installed)?;
+    let load = Load::start(Arc::clone(&cluster.endpoints), arguments.rate).await?;
+    upgrade(&mut cluster, &mut pods, &arguments.programs.later(1), &upgraded).await?;
     let tally = load.end().await;
     println!("{tally}");
     for pod in pods {
@@ -99,9 +82,52 @@ pub(crate) async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if tally.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Starts the pods before the migration, and runs it.
+async fn install(cluster: &mut Cluster, version: &Version, manifests: &Manifests) -> Result<Vec<Running>> {
+    let mut pods = Vec::new();
+    for _ in 0..manifests.replicas()? {
+        pods.push(cluster.run(version, &manifests.service()?)?);
+    }
+    sleep(UNREADY_FOR).await;
+    if cluster.ready() > 0 {
+        return Err("a pod is ready before the migration".into());
+    }
+    println!("{} pods wait for the migration", pods.len());
+    cluster.migrate(version, manifests)?;
+    until("the pods are ready", || cluster.ready() == pods.len()).await?;
+    Ok(pods)
+}
+
+/// Replaces each pod. A cluster starts the migration and the first new pod at once; here the migration is late.
+async fn upgrade(
+    cluster: &mut Cluster,
+    pods: &mut [Running],
+    version: &Version,
+    manifests: &Manifests,
+) -> Result<()> {
+    let mut first = Some(cluster.run(version, &manifests.service()?)?);
+    sleep(UNREADY_FOR).await;
+    if cluster.ready() > pods.len() {
+        return Err("a new pod is ready before its migration".into());
+    }
+    println!("a new pod waits for its migration, while the old ones go on");
+    cluster.migrate(version, manifests)?;
+    for pod in pods {
+        let new = match first.take() {
+            Some(new) => new,
+            None => cluster.run(version, &manifests.service()?)?,
+        };
+        until("the new pod is ready", || cluster.has(new.address)).await?;
+        sleep(Duration::from_secs(manifests.min_ready_seconds()?)).await;
+        let old = mem::replace(pod, new);
+        println!("a pod ended {:.1} s after it was to go", cluster.end(old).await?.as_secs_f64());
+    }
+    Ok(())
+}
+
 impl Cluster {
     /// With the database and the role that the manifests name; whoever comes is asked for the password.
-    fn new(binary: &Path, container: &Container) -> Result<Self> {
+    fn new(container: &Container) -> Result<Self> {
         let postgres = Postgres::start();
         let (role, database) =
             (container.variable("POSTGRES_USERNAME")?, container.variable("POSTGRES_DATABASE")?);
@@ -109,8 +135,7 @@ impl Cluster {
         postgres.sql("postgres", &format!("CREATE DATABASE {database} OWNER {role}"));
         postgres.ask_for_passwords();
         let folder = tempfile::tempdir()?;
-        let binary = binary.canonicalize()?;
-        Ok(Self { binary, folder, postgres, endpoints: Endpoints::default(), addresses: 1 })
+        Ok(Self { folder, postgres, endpoints: Endpoints::default(), addresses: 1 })
     }
 
     fn ready(&self) -> usize {
@@ -122,10 +147,10 @@ impl Cluster {
     }
 
     /// The container's process, not yet started.
-    fn command(&self, pod: &Pod, address: Ipv4Addr) -> Result<Command> {
+    fn command(&self, version: &Version, pod: &Pod, address: Ipv4Addr) -> Result<Command> {
         let container = &pod.containers[0];
-        let mut command = Command::new(&self.binary);
-        command.args(&container.args).env_clear().stdin(Stdio::null());
+        let mut command = version.command()?;
+        command.args(&container.args).stdin(Stdio::null());
         // What the image sets.
         command.env("HELLO_LISTEN", format!("{address}:8080"));
         for variable in &container.env {
@@ -161,9 +186,9 @@ impl Cluster {
         Ok(place.display().to_string())
     }
 
-    fn migrate(&self, manifests: &Manifests) -> Result<()> {
+    fn migrate(&self, version: &Version, manifests: &Manifests) -> Result<()> {
         let (name, pod) = manifests.migration()?;
-        let done = self.command(&pod, Ipv4Addr::LOCALHOST)?.output()?;
+        let done = self.command(version, &pod, Ipv4Addr::LOCALHOST)?.output()?;
         if !done.status.success() {
             return Err(format!("{name}: {}", String::from_utf8_lossy(&done.stderr)).into());
         }
@@ -186,22 +211,24 @@ impl Cluster {
     }
 
     /// Starts a pod, and somebody who asks its probes.
-    fn run(&mut self, pod: &Pod) -> Result<Running> {
+    fn run(&mut self, version: &Version, pod: &Pod) -> Result<Running> {
         self.addresses += 1;
         let address = Ipv4Addr::new(127, 0, 0, self.addresses);
         let container = pod.containers[0].clone();
-        let process = Process::start(&mut self.command(pod, address)?);
-        let sleep =
-            container.lifecycle.as_ref().ok_or("nothing is done before the stop")?.pre_stop.sleep.seconds;
+        let process = Process::start(&mut self.command(version, pod, address)?);
+        let lifecycle = container.lifecycle.as_ref().ok_or("nothing is done before the stop")?;
+        let sleep = Duration::from_secs(lifecycle.pre_stop.sleep.seconds);
+        let drain = container.seconds("HELLO_DRAIN_DELAY")? + container.seconds("HELLO_DRAIN_TIMEOUT")?;
+        if Duration::from_secs(pod.termination_grace_period_seconds) <= sleep + drain {
+            return Err("a pod may be killed before its drain is over".into());
+        }
         let http = SocketAddr::from((address, container.port("http")?));
         let kubelet = tokio::spawn(keep_probing(container, address, http, Arc::clone(&self.endpoints)));
-        let (sleep, grace) =
-            (Duration::from_secs(sleep), Duration::from_secs(pod.termination_grace_period_seconds));
-        Ok(Running { process, address: http, kubelet, sleep, grace })
+        Ok(Running { process, address: http, kubelet, sleep, drain })
     }
 
-    /// Deletes a pod: nodes learn of it while its sleep runs, then it is told to stop, and must be gone before its grace
-    /// period is over. How long it took.
+    /// Deletes a pod: nodes learn of it while its sleep runs, then it is told to stop, and must be gone when its drain
+    /// is over. How long it took.
     async fn end(&self, mut pod: Running) -> Result<Duration> {
         let begun = Instant::now();
         if pod.kubelet.is_finished() {
@@ -216,7 +243,9 @@ impl Cluster {
             match pod.process.ended() {
                 Some(status) if status.success() => return Ok(begun.elapsed()),
                 Some(status) => return Err(format!("a pod ended with {status}").into()),
-                None if begun.elapsed() > pod.grace => return Err("a pod outlived its grace period".into()),
+                None if begun.elapsed() > pod.sleep + pod.drain + TO_CLOSE => {
+                    return Err("a pod outlived its drain".into());
+                }
                 None => sleep(Duration::from_millis(50)).await,
             }
         }

@@ -1,10 +1,9 @@
-//! Three instances behind HAProxy, as compose.yaml has them, over PostgreSQL: each in turn is told to stop and replaced,
-//! with a schema that grows in between, while requests keep coming.
+//! Three instances behind HAProxy, as compose.yaml has them, over PostgreSQL: each in turn is told to stop and replaced by a
+//! newer version, whose migration ran before, while requests keep coming. Last, all go back to the first version.
 //!
 //! So that "none failed" says something, the same is done once more by instances that stop at once, without a drain delay:
 //! there some must fail.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::load::{Load, Tally};
 use crate::stage::{self, Stage};
+use crate::version::{Programs, Version};
 
 /// As in compose.yaml: HAProxy looks every second, and needs two looks.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
@@ -20,10 +20,9 @@ const KEPT: f64 = 0.97;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The program
-    #[arg(default_value = "target/release/hello-birthday")]
-    binary: PathBuf,
-    /// How often each instance is replaced at least
+    #[command(flatten)]
+    programs: Programs,
+    /// How many upgrades there are at least
     #[arg(long, default_value_t = 10)]
     rounds: u32,
     /// How many requests there are at least
@@ -56,23 +55,20 @@ pub(crate) async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces every instance so many times, and until there were so many requests; tells of each round.
+/// Upgrades so many times, and until there were so many requests, and goes back; tells of each round.
 async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests: u64) -> Result<Tally> {
-    let mut stage = Stage::set(&arguments.binary, delay).await?;
+    let programs = &arguments.programs;
+    let mut stage = Stage::set(&programs.today(), delay).await?;
     let load = Load::start(Arc::new(RwLock::new(vec![stage.address])), arguments.rate).await?;
     let mut sum = Tally::default();
     let mut round = 0;
     while round < rounds || sum.all() < requests {
         round += 1;
-        stage::expand_schema(&stage.postgres, &stage.database);
-        let mut stops = Vec::new();
-        for instance in 0..stage::INSTANCES {
-            stops.push(format!("{:.1}", stage.replace(instance).await?.as_secs_f64()));
-        }
-        let tally = load.take();
-        println!("  round {round}: {tally}; the instances stopped in {} s", stops.join(", "));
-        sum.add(tally);
+        let version = programs.later(round);
+        stage.migrate(&version)?;
+        sum.add(replace_all(&mut stage, &version, &load, &format!("round {round}")).await?);
     }
+    sum.add(replace_all(&mut stage, &programs.today(), &load, "back to the first version").await?);
     let sent = load.rate();
     sum.add(load.end().await);
     println!("  {sum}; {sent:.0} requests a second");
@@ -80,4 +76,15 @@ async fn upgrades(arguments: &Arguments, delay: Duration, rounds: u32, requests:
         return Err("this machine doesn't keep that rate: ask for less by --rate".into());
     }
     Ok(sum)
+}
+
+/// Replaces one instance after the other by that version; what became of the requests meanwhile.
+async fn replace_all(stage: &mut Stage, version: &Version, load: &Load, what: &str) -> Result<Tally> {
+    let mut stops = Vec::new();
+    for instance in 0..stage::INSTANCES {
+        stops.push(format!("{:.1}", stage.replace(instance, version).await?.as_secs_f64()));
+    }
+    let tally = load.take();
+    println!("  {what}: {tally}; the instances stopped in {} s", stops.join(", "));
+    Ok(tally)
 }

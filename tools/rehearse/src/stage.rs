@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use test_servers::{Postgres, Process, free_port};
 
+use crate::version::Version;
 use crate::{Result, until};
 
 pub(crate) const INSTANCES: usize = 3;
@@ -20,14 +21,14 @@ const HAPROXY: &str = include_str!("../../../deploy/compose/haproxy.cfg");
 pub(crate) struct Stage {
     /// HAProxy's.
     pub(crate) address: SocketAddr,
-    binary: PathBuf,
     delay: Duration,
     instances: Vec<Instance>,
     socket: PathBuf,
-    pub(crate) database: String,
+    /// The store's URL.
+    store: String,
     // Dropped, they end; in this order.
     _proxy: Process,
-    pub(crate) postgres: Postgres,
+    _postgres: Postgres,
     _folder: TempDir,
 }
 
@@ -38,38 +39,32 @@ struct Instance {
 
 impl Stage {
     /// Starts everything, and waits until HAProxy has found each instance.
-    pub(crate) async fn set(binary: &Path, delay: Duration) -> Result<Self> {
+    pub(crate) async fn set(version: &Version, delay: Duration) -> Result<Self> {
         let postgres = Postgres::start();
-        let database = postgres.database();
-        let url = postgres.url(&database);
-        let migrated = Command::new(binary).args(["migrate", "--store", &url]).env_clear().output()?;
-        if !migrated.status.success() {
-            return Err(format!("no schema: {}", String::from_utf8_lossy(&migrated.stderr)).into());
-        }
+        let store = postgres.url(&postgres.database());
+        migrate(version, &store)?;
         let ports: Vec<u16> = (0..INSTANCES).map(|_| free_port()).collect();
-        let start = |&port: &u16| Ok(Instance { port, process: start(binary, port, &url, delay)? });
+        let start = |&port: &u16| Ok(Instance { port, process: start(version, port, &store, delay)? });
         let instances = ports.iter().map(start).collect::<Result<_>>()?;
 
         let folder = tempfile::tempdir()?;
         let (settings, socket) = (folder.path().join("haproxy.cfg"), folder.path().join("socket"));
         let port = free_port();
         fs::write(&settings, haproxy(port, &ports, &socket)?)?;
-        let mut proxy = Command::new("haproxy");
+        let mut proxy = std::process::Command::new("haproxy");
         // It tells of every instance that comes and goes.
         proxy.arg("-db").arg("-f").arg(&settings).stdin(Stdio::null()).stderr(Stdio::null());
         let proxy = Process::start(&mut proxy);
 
         let address = (Ipv4Addr::LOCALHOST, port).into();
-        let (binary, delay) = (binary.to_owned(), delay);
         let stage = Self {
             address,
-            binary,
             delay,
             instances,
             socket,
-            database,
+            store,
             _proxy: proxy,
-            postgres,
+            _postgres: postgres,
             _folder: folder,
         };
         for instance in 0..INSTANCES {
@@ -78,9 +73,14 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Stops one as an orchestrator does, starts another in its place, and waits until it gets requests. How long the
-    /// stop took.
-    pub(crate) async fn replace(&mut self, instance: usize) -> Result<Duration> {
+    /// Brings the schema to where that version wants it.
+    pub(crate) fn migrate(&self, version: &Version) -> Result<()> {
+        migrate(version, &self.store)
+    }
+
+    /// Stops one as an orchestrator does, starts that version in its place, and waits until it gets requests. How long
+    /// the stop took.
+    pub(crate) async fn replace(&mut self, instance: usize, version: &Version) -> Result<Duration> {
         let (old, begun) = (&mut self.instances[instance], Instant::now());
         old.process.signal("TERM");
         let mut ended = None;
@@ -94,8 +94,7 @@ impl Stage {
             Some(status) if status.success() => {}
             Some(_) | None => return Err(format!("an instance ended with {ended:?}").into()),
         }
-        let url = self.postgres.url(&self.database);
-        old.process = start(&self.binary, old.port, &url, self.delay)?;
+        old.process = start(version, old.port, &self.store, self.delay)?;
         until("a new instance listens", || TcpStream::connect((Ipv4Addr::LOCALHOST, old.port)).is_ok())
             .await?;
         until("HAProxy finds it", || self.is_up(instance)).await?;
@@ -118,36 +117,20 @@ impl Stage {
     }
 }
 
-/// What the next version's migration does: it adds, and says since when programs can work with that.
-pub(crate) fn expand_schema(postgres: &Postgres, database: &str) {
-    let next = "(SELECT max(version) + 1 FROM schema_migrations)";
-    postgres.sql(
-        database,
-        &format!(
-            "DO $$ BEGIN EXECUTE format('ALTER TABLE users ADD COLUMN added_by_%s text', {next}); END $$;
-             INSERT INTO schema_migrations VALUES ({next}, 'rehearsed', 1);"
-        ),
-    );
+fn migrate(version: &Version, store: &str) -> Result<()> {
+    let done = version.command()?.args(["migrate", "--store", store]).output()?;
+    if !done.status.success() {
+        return Err(format!("no schema: {}", String::from_utf8_lossy(&done.stderr)).into());
+    }
+    Ok(())
 }
 
-fn start(binary: &Path, port: u16, store: &str, delay: Duration) -> Result<Process> {
-    if !binary.exists() {
-        return Err(format!("{} isn't there: build it", binary.display()).into());
-    }
-    let delay = format!("{}s", delay.as_secs());
+fn start(version: &Version, port: u16, store: &str, delay: Duration) -> Result<Process> {
+    let (listen, delay) = (format!("127.0.0.1:{port}"), format!("{}s", delay.as_secs()));
     Ok(Process::start(
-        Command::new(binary)
-            .args([
-                "serve",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--store",
-                store,
-                "--drain-delay",
-                &delay,
-            ])
-            .args(["--log", "warn"])
-            .env_clear()
+        version
+            .command()?
+            .args(["serve", "--listen", &listen, "--store", store, "--drain-delay", &delay, "--log", "warn"])
             .stdin(Stdio::null()),
     ))
 }
