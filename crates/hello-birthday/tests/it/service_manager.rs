@@ -1,5 +1,6 @@
 //! The program under a service manager, such as systemd.
 
+use std::fs;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -14,6 +15,9 @@ use hyper::Method;
 use crate::client::Client;
 use crate::process::{Program, serve, wait_for};
 
+/// Between an answer and the next request.
+const REST: Duration = Duration::from_millis(15);
+
 /// The program as a service manager starts it: what it hands over begins with file descriptor 3.
 fn handed(arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
@@ -26,7 +30,16 @@ fn start(command: &mut Command, listener: &TcpListener) -> Program {
     Program::start_with(command, OwnedFd::from(listener.try_clone().unwrap()).into())
 }
 
+/// The setting that the shipped unit has.
+fn drain_delay() -> String {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/systemd/hello-birthday.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let delay = unit.lines().find_map(|line| line.strip_prefix("Environment=HELLO_DRAIN_DELAY="));
+    delay.unwrap().to_owned()
+}
+
 /// Asks over kept connections, anew only where the service said that it closes, and never a second time.
+/// Connections at rest are those that a service which ends at once would close under a request.
 async fn keep_asking(client: Client, enough: Arc<AtomicBool>, answered: Arc<AtomicU64>) {
     while !enough.load(Ordering::Relaxed) {
         let mut connection = client.try_connect().await.expect("a connection");
@@ -37,6 +50,7 @@ async fn keep_asking(client: Client, enough: Arc<AtomicBool>, answered: Arc<Atom
             if answer.header("connection") == Some("close") || enough.load(Ordering::Relaxed) {
                 break;
             }
+            tokio::time::sleep(REST).await;
         }
     }
 }
@@ -45,14 +59,14 @@ async fn keep_asking(client: Client, enough: Arc<AtomicBool>, answered: Arc<Atom
 async fn a_restart_on_a_listener_that_is_handed_over_fails_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("users.db").display());
-    let arguments = ["--store", &store, "--drain-delay", "200ms", "--log", "info,request=off"];
+    let arguments = ["--store", &store, "--drain-delay", &drain_delay(), "--log", "info,request=off"];
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client { address: listener.local_addr().unwrap() };
     let mut service = start(&mut handed(&arguments), &listener);
     assert_eq!(client.put("/hello/Anna", r#"{"dateOfBirth": "1990-06-15"}"#).await.status, 204);
 
     let (enough, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let crowd: Vec<_> = (0..8)
+    let crowd: Vec<_> = (0..40)
         .map(|_| tokio::spawn(keep_asking(client, Arc::clone(&enough), Arc::clone(&answered))))
         .collect();
     for _ in 0..5 {
