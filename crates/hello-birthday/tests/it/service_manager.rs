@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
+use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::process::{Program, serve, wait_for};
@@ -66,12 +67,15 @@ async fn a_restart_on_a_listener_that_is_handed_over_fails_nobody() {
     assert_eq!(client.put("/hello/Anna", r#"{"dateOfBirth": "1990-06-15"}"#).await.status, 204);
 
     let (enough, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let crowd: Vec<_> = (0..40)
+    let mut crowd: Vec<_> = (0..40)
         .map(|_| tokio::spawn(keep_asking(client, Arc::clone(&enough), Arc::clone(&answered))))
         .collect();
     for _ in 0..5 {
         let before = answered.load(Ordering::Relaxed);
         while answered.load(Ordering::Relaxed) < before + 100 {
+            if let Some(failed) = crowd.iter().position(JoinHandle::is_finished) {
+                crowd.remove(failed).await.unwrap();
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         service.terminate();
