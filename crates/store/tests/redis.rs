@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use birthday::{Almanac, Birthday, Email, LeapDay, Name, find_zone};
+use birthday::{Almanac, Birthday, Email, LeapDay, Name, User, find_zone};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
@@ -340,42 +340,78 @@ async fn a_server_that_cannot_save_has_not_applied_changes() {
     server.kill();
 }
 
-/// A replica of that server, which follows it.
-fn replica_of(server: &RedisServer) -> RedisServer {
-    let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {}", server.port)]);
-    test_servers::wait_until("the replica follows", || {
-        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
-            && server.cli(&["INFO", "replication"]).contains("state=online")
-    });
-    replica
+/// The Redis that is installed, and a newer one where there is one: since 7.2, WAIT waits for what its own
+/// connection wrote, no longer for all that was written.
+#[expect(clippy::print_stdout, reason = "what was not tested must be told")]
+fn of_each_version() -> Vec<RedisServer> {
+    let options = ["--repl-diskless-sync-delay", "0"];
+    let newer = RedisServer::start_newer(&options);
+    if newer.is_none() {
+        println!("left out: a newer Redis; `tools/redis/install` gets one");
+    }
+    std::iter::once(RedisServer::start_with(&options)).chain(newer).collect()
 }
 
 #[tokio::test]
 async fn a_change_is_done_only_once_the_replicas_have_it() {
-    let server = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
-    let replica = replica_of(&server);
-    let options = Options { redis_wait: 1, ..Options::default() };
-    let store = open_with(&server.url(), options.clone()).await.unwrap();
-    until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
-    assert_eq!(replica.cli(&["DBSIZE"]).trim(), server.cli(&["DBSIZE"]).trim());
-    replica.freeze();
-    let start = Instant::now();
-    let fate = save(&store, "Anna", 1991).await;
-    assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
-    assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
-    // Reads do not wait behind it, and whoever repeats it elsewhere is not told that it is done.
-    let (fate, answer) = tokio::join!(save(&store, "Berta", 1990), async {
+    for server in of_each_version() {
+        let replica = server.replica();
+        let options = Options { redis_wait: 1, ..Options::default() };
+        let store = open_with(&server.url(), options.clone()).await.unwrap();
+        until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
+        assert_eq!(replica.cli(&["DBSIZE"]).trim(), server.cli(&["DBSIZE"]).trim());
+        replica.freeze();
         let start = Instant::now();
-        (read(&store, "Anna").await.unwrap(), start.elapsed())
-    });
-    assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
-    assert_eq!(answer.0, Some(day(1991)));
-    assert!(answer.1 < Duration::from_millis(300), "{:?}", answer.1);
-    let elsewhere = open_with(&server.url(), options).await.unwrap();
-    let repeated = save(&elsewhere, "Anna", 1991).await;
-    assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
-    replica.thaw();
-    until(|| save(&store, "Anna", 1991), |fate| matches!(fate, Ok(Outcome::Unchanged))).await.unwrap();
+        let fate = save(&store, "Anna", 1991).await;
+        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
+        // Reads do not wait behind it, and whoever repeats it elsewhere is not told that it is done.
+        let (fate, answer) = tokio::join!(save(&store, "Berta", 1990), async {
+            let start = Instant::now();
+            (read(&store, "Anna").await.unwrap(), start.elapsed())
+        });
+        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        assert_eq!(answer.0, Some(day(1991)));
+        assert!(answer.1 < Duration::from_millis(300), "{:?}", answer.1);
+        let elsewhere = open_with(&server.url(), options).await.unwrap();
+        let repeated = save(&elsewhere, "Anna", 1991).await;
+        assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
+        replica.thaw();
+        until(|| save(&store, "Anna", 1991), |fate| matches!(fate, Ok(Outcome::Unchanged))).await.unwrap();
+    }
+}
+
+/// Whoever finds what is to be saved may be the only one who has it: the replicas are sent it again, so that
+/// there is something to wait for.
+#[tokio::test]
+async fn what_is_there_already_is_sent_to_the_replicas_again() {
+    let (anna, email) = (name("Anna"), Email::parse("a@example.org").unwrap());
+    let user = User { name: anna.clone(), email: Some(email.clone()), birthday: Some(day(1990)) };
+    let changes = [
+        Change::SaveBirthday { name: anna.clone(), birthday: day(1990) },
+        Change::Register { name: anna.clone(), email: email.clone() },
+        Change::ChangeEmail { name: anna, email },
+        Change::Put(user),
+    ];
+    for server in of_each_version() {
+        let replica = server.replica();
+        let options = Options { redis_wait: 1, ..Options::default() };
+        let store = open_with(&server.url(), options).await.unwrap();
+        let Change::Put(user) = &changes[3] else { unreachable!() };
+        store.commit(Change::Put(user.clone())).await.unwrap();
+        for change in &changes {
+            let before = writes(&replica);
+            assert_eq!(store.commit(change.clone()).await.unwrap(), Outcome::Unchanged, "{change:?}");
+            assert_eq!(writes(&replica), before + 1, "{change:?}");
+        }
+    }
+}
+
+/// How many fields that server was told to set.
+fn writes(server: &RedisServer) -> u64 {
+    let statistics = server.cli(&["INFO", "commandstats"]);
+    let calls = statistics.lines().find_map(|line| line.strip_prefix("cmdstat_hset:calls="));
+    calls.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
 }
 
 #[tokio::test]

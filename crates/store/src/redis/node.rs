@@ -254,7 +254,7 @@ impl Writer {
             if order.asking {
                 commands.add_command(cmd("ASKING"));
             }
-            commands.add_command(evaluate(line.script(), &order.change));
+            commands.add_command(self.evaluate(line.script(), &order.change));
         }
         if self.replicas > 0 {
             let mut wait = cmd("WAIT");
@@ -291,25 +291,28 @@ impl Writer {
             }
         }
     }
-}
 
-fn evaluate(script: &str, change: &Change) -> Cmd {
-    let name = change.name();
-    let bucket = Bucket::of(name);
-    let mut command = cmd("EVALSHA");
-    command.arg(script).arg(3).arg(bucket.user_key(name)).arg(bucket.names_key()).arg(bucket.days_key());
-    match change {
-        Change::SaveBirthday { birthday, .. } => {
-            command.arg("save").arg(name.as_str()).arg(birthday.to_text())
-        }
-        Change::Register { email, .. } => command.arg("register").arg(name.as_str()).arg(email.as_str()),
-        Change::ChangeEmail { email, .. } => command.arg("email").arg(name.as_str()).arg(email.as_str()),
-        Change::Erase { .. } => command.arg("erase").arg(name.as_str()),
-        Change::Put(User { birthday, email, .. }) => command
-            .arg("put")
-            .arg(name.as_str())
-            .arg(birthday.map(Birthday::to_text).unwrap_or_default())
-            .arg(email.as_ref().map(Email::as_str).unwrap_or_default()),
-    };
-    command
+    fn evaluate(&self, script: &str, change: &Change) -> Cmd {
+        let name = change.name();
+        let bucket = Bucket::of(name);
+        let mut command = cmd("EVALSHA");
+        command.arg(script).arg(3).arg(bucket.user_key(name)).arg(bucket.names_key()).arg(bucket.days_key());
+        let what = match change {
+            Change::SaveBirthday { .. } => "save",
+            Change::Register { .. } => "register",
+            Change::ChangeEmail { .. } => "email",
+            Change::Erase { .. } => "erase",
+            Change::Put(_) => "put",
+        };
+        command.arg(what).arg(name.as_str()).arg(u8::from(self.replicas > 0));
+        match change {
+            Change::SaveBirthday { birthday, .. } => command.arg(birthday.to_text()),
+            Change::Register { email, .. } | Change::ChangeEmail { email, .. } => command.arg(email.as_str()),
+            Change::Erase { .. } => &mut command,
+            Change::Put(User { birthday, email, .. }) => command
+                .arg(birthday.map(Birthday::to_text).unwrap_or_default())
+                .arg(email.as_ref().map(Email::as_str).unwrap_or_default()),
+        };
+        command
+    }
 }
