@@ -46,6 +46,14 @@ impl Freshness {
         known.copied
     }
 
+    /// Whether the replica is too far behind a primary whose positions are known.
+    pub(super) fn lags(&self) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |moment: Instant| moment.elapsed() < AGE_MAX;
+        known.samples.back().is_some_and(|(asked, _)| is_recent(*asked))
+            && !known.copied.is_some_and(is_recent)
+    }
+
     /// From now on there is no replica.
     pub(super) fn lost(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).copied = None;
@@ -86,6 +94,11 @@ mod tests {
         freshness.sampled(1, now - AGE_MAX, 100);
         assert_eq!(freshness.replayed(100), Some(now - AGE_MAX));
         assert_eq!(freshness.copied(), None);
+        assert!(!freshness.lags(), "where the primary is not known either, nobody lags");
+        freshness.sampled(1, now, 200);
+        assert!(freshness.lags());
+        assert_eq!(freshness.replayed(200), Some(now));
+        assert!(!freshness.lags());
         freshness.sampled(2, now, 300);
         assert_eq!(freshness.replayed(200), None);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::address::Host;
 use super::failure::{Failure, Meaning};
 use super::metrics::{Metrics, Use};
 use super::schema;
@@ -35,6 +36,8 @@ pub(super) struct Link {
     look_every: Duration,
     metrics: Metrics,
     session: Option<Session>,
+    /// Whom to ask last, for its session was left.
+    left: Option<Host>,
     way: watch::Sender<Way>,
     /// The trouble that was logged last: the same one is not logged again.
     told: Option<String>,
@@ -44,8 +47,9 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(server: Arc<Server>, used_for: Use, look_every: Duration, metrics: Metrics) -> Self {
-        let (session, way, told, migrator) = (None, watch::Sender::new(Way::Closed), None, None);
-        Self { server, used_for, look_every, metrics, session, way, told, migrator }
+        let (session, left, told, migrator) = (None, None, None, None);
+        let way = watch::Sender::new(Way::Closed);
+        Self { server, used_for, look_every, metrics, session, left, way, told, migrator }
     }
 
     /// Brings the schema up to date where it is older than needed.
@@ -78,6 +82,11 @@ impl Link {
                 }
             }
         }
+        self.present()
+    }
+
+    /// The session that is there, of use or not.
+    pub(super) fn present(&mut self) -> Result<&mut Session, Failure> {
         self.session.as_mut().ok_or_else(|| Failure::new(Meaning::Lost, "the connection is closed"))
     }
 
@@ -93,7 +102,7 @@ impl Link {
     }
 
     async fn open(&self) -> Result<Session, Failure> {
-        let session = self.server.open(self.role()).await?;
+        let session = self.server.open(self.role(), self.left.as_ref()).await?;
         match self.role() {
             Role::Replica => Ok(session),
             Role::Primary => {
@@ -117,6 +126,7 @@ impl Link {
         self.way.send_replace(Way::Open);
         self.saw(session.seen.timeline);
         self.session = Some(session);
+        self.left = None;
         if self.told.take().is_some() {
             tracing::info!("PostgreSQL answers again: there is a {} connection", self.used_for.name());
         }
@@ -149,6 +159,13 @@ impl Link {
 
     pub(super) fn drop_session(&mut self) {
         drop(self.take());
+    }
+
+    /// Drops the session for one with another server, where there is another.
+    pub(super) fn leave(&mut self) {
+        if self.server.address.hosts.len() > 1 {
+            self.left = self.take().map(|session| session.host);
+        }
     }
 
     /// Waits until the connection ends by itself.

@@ -49,6 +49,7 @@ pub(super) enum Role {
 
 /// One session. One statement at a time.
 pub(super) struct Session {
+    pub(super) host: Host,
     client: Client,
     /// Whether the server gave a warning, since it was last asked.
     warned: Arc<AtomicBool>,
@@ -104,11 +105,21 @@ impl Server {
         before != 0 && before < timeline
     }
 
-    /// Asks all hosts at once, and takes the first that fits the role. Only if every one of them refuses us,
-    /// the failure says so: one that is away may have another opinion. Where one cut us off, the session is lost.
-    pub(super) async fn open(self: &Arc<Self>, role: Role) -> Result<Session, Failure> {
+    /// A session with the first host that fits the role; one that was left is asked only if no other does.
+    pub(super) async fn open(self: &Arc<Self>, role: Role, left: Option<&Host>) -> Result<Session, Failure> {
+        if left.is_some()
+            && let Ok(session) = self.open_but(left, role).await
+        {
+            return Ok(session);
+        }
+        self.open_but(None, role).await
+    }
+
+    /// Asks all hosts but that one at once, and takes the first that fits the role. Only if every one of them refuses
+    /// us, the failure says so: one that is away may have another opinion. Where one cut us off, the session is lost.
+    async fn open_but(self: &Arc<Self>, left: Option<&Host>, role: Role) -> Result<Session, Failure> {
         let mut attempts = JoinSet::new();
-        for host in &self.address.hosts {
+        for host in self.address.hosts.iter().filter(|host| Some(*host) != left) {
             let (server, host) = (Arc::clone(self), host.clone());
             attempts.spawn(async move {
                 let attempt = timeout(server.address.connect_within, server.open_host(&host, role)).await;
@@ -142,11 +153,11 @@ impl Server {
         let mut session = match &self.tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await.map_err(explain)?;
-                Session::start(client, connection, self.address.pooling)
+                Session::start(host, client, connection, self.address.pooling)
             }
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await.map_err(explain)?;
-                Session::start(client, connection, self.address.pooling)
+                Session::start(host, client, connection, self.address.pooling)
             }
         };
         session.look().await?;
@@ -225,13 +236,14 @@ fn explain(error: tokio_postgres::Error) -> Failure {
 }
 
 impl Session {
-    fn start<S>(client: Client, connection: Connection<Socket, S>, pooling: Pooling) -> Self
+    fn start<S>(host: &Host, client: Client, connection: Connection<Socket, S>, pooling: Pooling) -> Self
     where
         S: TlsStream + Unpin + Send + 'static,
     {
         let warned = Arc::<AtomicBool>::default();
         let task = tokio::spawn(drive(connection, Arc::clone(&warned)));
         Self {
+            host: host.clone(),
             client,
             warned,
             driver: Driver { task, timeline: 0 },
