@@ -7,7 +7,7 @@ use birthday::{Almanac, Birthday, Email, LeapDay, Name, User, find_zone};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
-use test_servers::{RedisServer, logs};
+use test_servers::{Network, RedisServer, free_port, logs};
 
 /// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
 const ANSWERED: Duration = Duration::from_millis(1100);
@@ -414,6 +414,61 @@ fn writes(server: &RedisServer) -> u64 {
     calls.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
 }
 
+/// Makes a replica of that master, which has what it has, and another server's: then nobody writes to it.
+fn demote(server: &RedisServer) {
+    server.cli(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_changes_any_more_is_left_with_the_first_that_it_refuses() {
+    let old = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    let new = old.replica();
+    let way = Network::to(old.port);
+    let store = open(&format!("redis://127.0.0.1:{}", way.port())).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    demote(&old);
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    way.lead_to(new.port);
+    let refused = save(&store, "Anna", 1991).await;
+    assert!(matches!(refused, Err(StoreError::NotApplied(_))), "{refused:?}");
+    until(|| save(&store, "Anna", 1991), Result::is_ok).await.unwrap();
+    assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1991)));
+}
+
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_not_ready_and_not_read() {
+    let old = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    let new = old.replica();
+    let way = Network::to(old.port);
+    let store = open(&format!("redis://127.0.0.1:{}", way.port())).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    test_servers::wait_until("the replica has it", || new.cli(&["DBSIZE"]) == old.cli(&["DBSIZE"]));
+    demote(&old);
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(save(&open(&new.url()).await, "Anna", 1991).await.unwrap(), Outcome::Done);
+    let refused = store.ping().await.unwrap_err().to_string();
+    assert!(refused.contains("READONLY"), "{refused}");
+    let unread = read(&store, "Anna").await;
+    assert!(matches!(unread, Err(StoreError::NotApplied(_))), "{unread:?}");
+    way.lead_to(new.port);
+    until(|| store.ping(), Result::is_ok).await.unwrap();
+    assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1991)));
+}
+
+#[tokio::test]
+async fn a_user_with_the_rights_that_are_documented_can_do_everything() {
+    let server = RedisServer::start();
+    let rights = "+@read +@write +@scripting +@connection +wait +cluster|slots +config|get";
+    let rights: Vec<_> =
+        ["ACL", "SETUSER", "serving", "on", ">word", "~{hb:*"].into_iter().chain(rights.split(' ')).collect();
+    assert_eq!(server.cli(&rights).trim(), "OK");
+    let store = open(&format!("redis://serving:word@127.0.0.1:{}", server.port)).await;
+    store.ping().await.unwrap();
+    save(&store, "Anna", 1990).await.unwrap();
+    assert_eq!(store.users(None, 10).await.unwrap().len(), 1);
+    assert_eq!(erase(&store, "Anna").await.unwrap(), Outcome::Done);
+}
+
 #[tokio::test]
 async fn a_list_entry_without_a_record_is_dropped_when_it_is_read() {
     let server = RedisServer::start();
@@ -528,7 +583,7 @@ fn encrypted_server(folder: &std::path::Path, valid_for: &str) -> (RedisServer, 
         (folder.join(format!("{valid_for}.pem")), folder.join(format!("{valid_for}.key")));
     std::fs::write(&certificate, certified.cert.pem()).unwrap();
     std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let port = test_servers::free_port();
+    let port = free_port();
     let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
     let server = RedisServer::start_with(&[
         "--tls-port",

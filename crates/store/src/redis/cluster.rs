@@ -268,7 +268,7 @@ impl Cluster {
                 sleep(MOVING_PAUSE).await;
                 self.place(bucket).ok()
             }
-            Refusal::NoScript | Refusal::NotApplied(_) | Refusal::Unsure(_) => None,
+            Refusal::NoScript | Refusal::Replica(_) | Refusal::NotApplied(_) | Refusal::Unsure(_) => None,
         }
     }
 
