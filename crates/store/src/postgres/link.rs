@@ -41,15 +41,17 @@ pub(super) struct Link {
     way: watch::Sender<Way>,
     /// The trouble that was logged last: the same one is not logged again.
     told: Option<String>,
-    /// Who may make the schema, where this is to do it.
+    /// Who may make the schema, where this is to do it and has not seen one that will do.
     migrator: Option<Arc<Server>>,
+    /// The same as `told`, of migrating.
+    migration_told: Option<String>,
 }
 
 impl Link {
     pub(super) fn new(server: Arc<Server>, used_for: Use, look_every: Duration, metrics: Metrics) -> Self {
-        let (session, left, told, migrator) = (None, None, None, None);
         let way = watch::Sender::new(Way::Closed);
-        Self { server, used_for, look_every, metrics, session, left, way, told, migrator }
+        let (session, left, told, migrator, migration_told) = (None, None, None, None, None);
+        Self { server, used_for, look_every, metrics, session, left, way, told, migrator, migration_told }
     }
 
     /// Brings the schema up to date where it is older than needed.
@@ -127,6 +129,8 @@ impl Link {
         self.saw(session.seen.timeline);
         self.session = Some(session);
         self.left = None;
+        // The schema was found to be good: a migration that fails shall keep nobody waiting.
+        self.migrator = None;
         if self.told.take().is_some() {
             tracing::info!("PostgreSQL answers again: there is a {} connection", self.used_for.name());
         }
@@ -210,13 +214,18 @@ impl Link {
         }
     }
 
-    /// Brings the schema up to date, once, if that is to be done here.
+    /// Brings the schema up to date, if that is to be done here. Where that fails it is tried again until there is
+    /// a session, which there is only with a schema that will do.
     pub(super) async fn migrate(&mut self) {
         let Some(migrator) = self.migrator.take() else { return };
         match schema::migrate(&migrator).await {
             Ok(migrated) => tracing::info!("{migrated}"),
             Err(error) => {
-                tracing::warn!(%error, "the schema can't be brought up to date; it is tried again");
+                let trouble = error.to_string();
+                if self.migration_told.as_ref() != Some(&trouble) {
+                    tracing::warn!(%error, "the schema can't be brought up to date");
+                    self.migration_told = Some(trouble);
+                }
                 self.migrator = Some(migrator);
             }
         }
