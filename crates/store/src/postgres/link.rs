@@ -137,9 +137,12 @@ impl Link {
     }
 
     fn saw(&self, timeline: i64) {
-        if self.server.saw(timeline) {
-            self.metrics.failovers.inc();
-            tracing::warn!(timeline, "PostgreSQL has another primary");
+        match self.role() {
+            Role::Primary if self.server.saw(timeline) => {
+                self.metrics.failovers.inc();
+                tracing::warn!(timeline, "PostgreSQL has another primary");
+            }
+            Role::Primary | Role::Replica => {}
         }
     }
 
@@ -189,7 +192,7 @@ impl Link {
             return None;
         }
         let look = async {
-            session.look().await?;
+            session.look(role).await?;
             match role {
                 // A newer version of the program may have made a schema that this one can't work with.
                 Role::Primary => schema::check(session).await,

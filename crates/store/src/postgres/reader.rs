@@ -135,7 +135,7 @@ impl Reader {
         match &self.route {
             Route::Primary(freshness) => freshness.sampled(seen.timeline, asked, seen.position),
             Route::Replica(freshness, recent) => {
-                if let Some(copied) = freshness.replayed(seen.position) {
+                if let Some(copied) = freshness.replayed(seen.timeline, seen.position) {
                     recent.forget_before(copied);
                     self.metrics.replica_lag.set(copied.elapsed().as_secs_f64());
                 }

@@ -73,7 +73,7 @@ pub(super) struct Driver {
 pub(super) struct Look {
     pub(super) writable: bool,
     pub(super) in_recovery: bool,
-    /// Of a primary; 0 of a replica.
+    /// Of a replica, the newest that it is known to follow: it may follow a newer one already.
     pub(super) timeline: i64,
     /// How far the log is flushed, on a primary, or replayed, on a replica.
     pub(super) position: i64,
@@ -87,6 +87,16 @@ CASE WHEN pg_is_in_recovery() THEN 0
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::bigint END,
 (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
     ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint";
+
+/// The same of a replica. No function says which timeline it replays, so it is the newest of three that it is
+/// certain not to have turned from: that of its last restartpoint, the one up to which it would have to recover,
+/// and the one that it streams. The first two may be behind for minutes after a failover; the third is not, but
+/// is told only to who has `pg_read_all_stats`.
+const LOOK_AT_REPLICA: &str = "SELECT current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
+greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+    (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+    (SELECT received_tli FROM pg_stat_wal_receiver))::bigint,
+(coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn)::bigint";
 
 impl Server {
     pub(super) fn new(address: &Address) -> Result<Self, OpenError> {
@@ -160,7 +170,7 @@ impl Server {
                 Session::start(host, client, connection, self.address.pooling)
             }
         };
-        session.look().await?;
+        session.look(role).await?;
         session.driver.timeline = session.seen.timeline;
         self.check(&session.seen, role).map_err(|why| Failure::new(Meaning::Elsewhere, why))?;
         Ok(session)
@@ -323,8 +333,12 @@ impl Session {
     }
 
     /// Asks the server what it is now.
-    pub(super) async fn look(&mut self) -> Result<(), Failure> {
-        let rows = self.typed(LOOK, &[]).await?;
+    pub(super) async fn look(&mut self, role: Role) -> Result<(), Failure> {
+        let question = match role {
+            Role::Primary => LOOK,
+            Role::Replica => LOOK_AT_REPLICA,
+        };
+        let rows = self.typed(question, &[]).await?;
         let row = rows.first().ok_or_else(|| Failure::new(Meaning::Lost, "it says nothing of itself"))?;
         self.seen = Look {
             writable: row.try_get(0)?,

@@ -233,3 +233,76 @@ async fn a_replica_that_lags_is_left_for_a_fresh_one() {
         lagging.sql("postgres", sessions) == "0"
     });
 }
+
+/// A replica that was left behind by a failover may have more of the old primary's log than there is of the
+/// new one's: the numbers of the two can't be compared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_a_primary_that_was_replaced_is_not_read() {
+    let mut old = Postgres::start();
+    let (new, behind) = (old.replica("new"), old.replica("behind"));
+    let database = migrated(&old).await;
+    let url = format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{database}", old.port(), new.port());
+    let reader = open_with_replicas(&url, &database, &[behind.port()]).await;
+    let writer = Told::open(&url, Options::default()).await;
+    save(&writer.store, "Anna", numbered(1)).await.unwrap();
+    has(&new, &database, numbered(1));
+    until_the_replica_serves(&reader).await;
+    // What only the replica gets puts it ahead.
+    new.set("primary_conninfo", "");
+    test_servers::wait_until("the new one no longer follows", || {
+        old.sql("postgres", "SELECT count(*) FROM pg_stat_replication") == "1"
+    });
+    old.sql(&database, "CREATE TABLE more AS SELECT generate_series(1, 300000)");
+    let written = old.sql("postgres", "SELECT pg_current_wal_lsn()");
+    test_servers::wait_until("the replica is ahead", || {
+        behind.sql("postgres", &format!("SELECT pg_last_wal_replay_lsn() >= '{written}'")) == "t"
+    });
+    old.kill();
+    new.promote();
+    eventually("changes are made again", async || save(&writer.store, "Anna", numbered(3)).await.is_ok())
+        .await;
+    eventually("the new birthday is read", async || {
+        reader.store.birthday(&name("Anna")).await.is_ok_and(|found| found == Some(numbered(3)))
+    })
+    .await;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        let found = reader.store.birthday(&name("Anna")).await;
+        assert!(!found.is_ok_and(|found| found != Some(numbered(3))), "an old birthday was read");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_follows_the_new_primary_is_read_again_whatever_our_role_may_see() {
+    let mut old = Postgres::start();
+    let (new, follower) = (old.replica("new"), old.replica("follower"));
+    let database = migrated(&old).await;
+    old.sql(&database, "CREATE ROLE serving LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO serving");
+    let url = |user: &str| {
+        format!("postgres://{user}@127.0.0.1:{},127.0.0.1:{}/{database}", old.port(), new.port())
+    };
+    let (all, own) = (url("postgres"), url("serving"));
+    let seeing = open_with_replicas(&all, &database, &[follower.port()]).await;
+    let replica = format!("postgres://127.0.0.1:{}", follower.port()).parse().unwrap();
+    let serving = Told::open(&own, Options { replica: Some(replica), ..Options::default() }).await;
+    save(&seeing.store, "Anna", numbered(1)).await.unwrap();
+    until_the_replica_serves(&seeing).await;
+    until_the_replica_serves(&serving).await;
+    has(&new, &database, numbered(1));
+    old.kill();
+    new.promote();
+    eventually("changes are made again", async || save(&seeing.store, "Anna", numbered(3)).await.is_ok())
+        .await;
+    let conninfo = format!("host=127.0.0.1 port={} user=postgres", new.port());
+    follower.set("primary_conninfo", &conninfo);
+    has(&follower, &database, numbered(3));
+    until_the_replica_serves(&seeing).await;
+    // Who may not see whom a replica follows learns it from what the replica notes of its own log, after the new
+    // primary has noted something.
+    new.sql("postgres", "CHECKPOINT");
+    save(&seeing.store, "Anna", numbered(5)).await.unwrap();
+    has(&follower, &database, numbered(5));
+    follower.sql("postgres", "CHECKPOINT");
+    until_the_replica_serves(&serving).await;
+}
