@@ -1,6 +1,8 @@
 //! What the store promises while Redis is frozen, killed, full, without replicas or badly set.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use birthday::{Almanac, Birthday, Email, LeapDay, Name, User, find_zone};
@@ -496,7 +498,7 @@ async fn a_day_that_the_record_does_not_say_is_dropped_when_it_is_read() {
     server.cli(&["ZADD", &days, "0", "0614:u7", "0", "0616:u7"]);
     server.cli(&["DEL", &other]);
     let clock = || "2026-06-01T12:00:00Z".parse().unwrap();
-    let almanac = Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, std::sync::Arc::new(clock));
+    let almanac = Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, Arc::new(clock));
     let today = almanac.today(None);
     let spans = almanac.spans(today, today..=birthday::Date::MAX);
     let found = store.birthdays(&spans, None, 100).await.unwrap();
@@ -566,6 +568,58 @@ async fn a_newer_schema_is_opened_only_if_it_only_expanded() {
     set("9", "2");
     let refused = open_with(&server.url(), Options::default()).await.err().unwrap();
     assert!(refused.contains("version 9, made by a newer hello-birthday"), "{refused}");
+}
+
+/// Counts what is logged of one trouble.
+struct Count {
+    of: &'static str,
+    found: Arc<AtomicUsize>,
+}
+
+impl tracing::Subscriber for Count {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            text += &format!("{field}={value:?} ");
+        });
+        self.found.fetch_add(usize::from(text.contains(self.of)), Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_is_told_of_once() {
+    let found = Arc::<AtomicUsize>::default();
+    let count = Count { of: "nobody tells who has which slot", found: Arc::clone(&found) };
+    let _counting = tracing::subscriber::set_default(count);
+    let bus = free_port().to_string();
+    let mut server = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+    server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    test_servers::wait_until("the cluster is well", || {
+        server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    });
+    let store = open(&server.url().replace("redis://", "redis-cluster://")).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.kill();
+    until(|| read(&store, "Anna"), |_| found.load(Ordering::Relaxed) > 0).await.unwrap_err();
+    // Each of these makes the map doubtful, so that it is looked at five times a second.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        read(&store, "Anna").await.unwrap_err();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(found.load(Ordering::Relaxed), 1);
+    server.restart();
+    until(|| read(&store, "Anna"), Result::is_ok).await.unwrap();
 }
 
 #[tokio::test]
