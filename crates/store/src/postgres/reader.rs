@@ -22,7 +22,7 @@ use crate::recent::Recent;
 /// How long the statements of one batch may take together, all tries included.
 const BATCH_WITHIN: Duration = Duration::from_millis(900);
 /// How often a batch is tried whose connection is lost.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 6;
 /// A replica that lags for so long is left, if there is another one.
 const LAG_MAX: Duration = Duration::from_secs(1);
 
