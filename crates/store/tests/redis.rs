@@ -409,6 +409,27 @@ async fn what_is_there_already_is_sent_to_the_replicas_again() {
     }
 }
 
+/// Whoever finds nobody to erase may be told so by a master that erased alone.
+#[tokio::test]
+async fn who_was_erased_by_the_master_alone_is_not_told_to_be_unknown() {
+    for server in of_each_version() {
+        let replica = server.replica();
+        let options = Options { redis_wait: 1, ..Options::default() };
+        let store = open_with(&server.url(), options.clone()).await.unwrap();
+        let elsewhere = open_with(&server.url(), options).await.unwrap();
+        until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
+        assert_eq!(erase(&elsewhere, "Berta").await.unwrap(), Outcome::Absent);
+        replica.freeze();
+        let fate = erase(&store, "Anna").await;
+        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        let repeated = erase(&elsewhere, "Anna").await;
+        assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
+        replica.thaw();
+        until(|| erase(&elsewhere, "Anna"), |fate| matches!(fate, Ok(Outcome::Absent))).await.unwrap();
+        assert_eq!(replica.cli(&["KEYS", "*"]).trim(), "{hb:00}:schema");
+    }
+}
+
 /// How many fields that server was told to set.
 fn writes(server: &RedisServer) -> u64 {
     let statistics = server.cli(&["INFO", "commandstats"]);

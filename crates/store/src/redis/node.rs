@@ -249,12 +249,16 @@ impl Writer {
         match self.exchange(orders, script, deadline).await {
             Ok((replies, have_it)) => replies
                 .into_iter()
-                .map(|reply| match self.outcome(reply) {
-                    // What was there already may be there only: it is asked for like what is new.
-                    Ok(Outcome::Done | Outcome::Unchanged) if have_it < self.replicas => {
+                .zip(orders)
+                .map(|(reply, order)| match (self.outcome(reply), &*order.change) {
+                    // What was there already, or no longer, may be so there only: it is asked for like what is new.
+                    (Ok(Outcome::Done | Outcome::Unchanged), _)
+                    | (Ok(Outcome::Absent), Change::Erase { .. })
+                        if have_it < self.replicas =>
+                    {
                         Err(Failure::TooFewReplicas)
                     }
-                    answer => answer,
+                    (answer, _) => answer,
                 })
                 .collect(),
             Err(silence) => orders.iter().map(|_| Err(Failure::Silence(silence.clone()))).collect(),

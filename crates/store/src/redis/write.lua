@@ -8,8 +8,8 @@ local what, name, waits, value = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local kept = redis.call('HMGET', user, 'b', 'e')
 local birthday, email = kept[1], kept[2]
 
--- What is kept already, replicas may not have yet. Since Redis 7.2 a connection waits only for what it wrote itself,
--- so it writes the same once more.
+-- What is so already may not be so at the replicas yet. Since Redis 7.2 a connection waits only for what it wrote itself,
+-- so it writes something that changes nothing.
 local function unchanged(field, same)
     if waits then redis.call('HSET', user, field, same) end
     return 'U'
@@ -47,7 +47,13 @@ if what == 'put' then
     if saves and birthday and day(birthday) ~= day(value) then redis.call('ZREM', days, day(birthday)) end
     return 'D'
 end
-if not birthday and not email then return 'A' end
+if not birthday and not email then
+    if waits and what == 'erase' then
+        redis.call('ZADD', names, 0, name)
+        redis.call('ZREM', names, name)
+    end
+    return 'A'
+end
 if what == 'email' then
     if email == value then return unchanged('e', value) end
     redis.call('HSET', user, 'e', value)
