@@ -210,3 +210,4 @@ prove: tools-for-tests ## The long runs: 200 kills, 20 dead masters, outages, a 
 .PHONY: tools-for-tests
 tools-for-tests:
 	@tools/install curl strace postgresql-15 patroni etcd-server pgbouncer redis-server redis-tools
+	@tools/redis/install

@@ -1,13 +1,15 @@
 //! What the store promises while Redis is frozen, killed, full, without replicas or badly set.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use birthday::{Almanac, Birthday, Email, LeapDay, Name, find_zone};
+use birthday::{Almanac, Birthday, Email, LeapDay, Name, User, find_zone};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
-use test_servers::{RedisServer, logs};
+use test_servers::{Network, RedisServer, free_port, logs};
 
 /// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
 const ANSWERED: Duration = Duration::from_millis(1100);
@@ -340,42 +342,154 @@ async fn a_server_that_cannot_save_has_not_applied_changes() {
     server.kill();
 }
 
-/// A replica of that server, which follows it.
-fn replica_of(server: &RedisServer) -> RedisServer {
-    let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {}", server.port)]);
-    test_servers::wait_until("the replica follows", || {
-        replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
-            && server.cli(&["INFO", "replication"]).contains("state=online")
-    });
-    replica
+/// The Redis that is installed, and a newer one where there is one: since 7.2, WAIT waits for what its own
+/// connection wrote, no longer for all that was written.
+#[expect(clippy::print_stdout, reason = "what was not tested must be told")]
+fn of_each_version() -> Vec<RedisServer> {
+    let options = ["--repl-diskless-sync-delay", "0"];
+    let newer = RedisServer::start_newer(&options);
+    if newer.is_none() {
+        println!("left out: a newer Redis; `tools/redis/install` gets one");
+    }
+    std::iter::once(RedisServer::start_with(&options)).chain(newer).collect()
 }
 
 #[tokio::test]
 async fn a_change_is_done_only_once_the_replicas_have_it() {
-    let server = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
-    let replica = replica_of(&server);
-    let options = Options { redis_wait: 1, ..Options::default() };
-    let store = open_with(&server.url(), options.clone()).await.unwrap();
-    until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
-    assert_eq!(replica.cli(&["DBSIZE"]).trim(), server.cli(&["DBSIZE"]).trim());
-    replica.freeze();
-    let start = Instant::now();
-    let fate = save(&store, "Anna", 1991).await;
-    assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
-    assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
-    // Reads do not wait behind it, and whoever repeats it elsewhere is not told that it is done.
-    let (fate, answer) = tokio::join!(save(&store, "Berta", 1990), async {
+    for server in of_each_version() {
+        let replica = server.replica();
+        let options = Options { redis_wait: 1, ..Options::default() };
+        let store = open_with(&server.url(), options.clone()).await.unwrap();
+        until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
+        assert_eq!(replica.cli(&["DBSIZE"]).trim(), server.cli(&["DBSIZE"]).trim());
+        replica.freeze();
         let start = Instant::now();
-        (read(&store, "Anna").await.unwrap(), start.elapsed())
-    });
-    assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
-    assert_eq!(answer.0, Some(day(1991)));
-    assert!(answer.1 < Duration::from_millis(300), "{:?}", answer.1);
-    let elsewhere = open_with(&server.url(), options).await.unwrap();
-    let repeated = save(&elsewhere, "Anna", 1991).await;
-    assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
-    replica.thaw();
-    until(|| save(&store, "Anna", 1991), |fate| matches!(fate, Ok(Outcome::Unchanged))).await.unwrap();
+        let fate = save(&store, "Anna", 1991).await;
+        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
+        // Reads do not wait behind it, and whoever repeats it elsewhere is not told that it is done.
+        let (fate, answer) = tokio::join!(save(&store, "Berta", 1990), async {
+            let start = Instant::now();
+            (read(&store, "Anna").await.unwrap(), start.elapsed())
+        });
+        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        assert_eq!(answer.0, Some(day(1991)));
+        assert!(answer.1 < Duration::from_millis(300), "{:?}", answer.1);
+        let elsewhere = open_with(&server.url(), options).await.unwrap();
+        let repeated = save(&elsewhere, "Anna", 1991).await;
+        assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
+        replica.thaw();
+        until(|| save(&store, "Anna", 1991), |fate| matches!(fate, Ok(Outcome::Unchanged))).await.unwrap();
+    }
+}
+
+/// Whoever finds what is to be saved may be the only one who has it: the replicas are sent it again, so that
+/// there is something to wait for.
+#[tokio::test]
+async fn what_is_there_already_is_sent_to_the_replicas_again() {
+    let (anna, email) = (name("Anna"), Email::parse("a@example.org").unwrap());
+    let user = User { name: anna.clone(), email: Some(email.clone()), birthday: Some(day(1990)) };
+    let changes = [
+        Change::SaveBirthday { name: anna.clone(), birthday: day(1990) },
+        Change::Register { name: anna.clone(), email: email.clone() },
+        Change::ChangeEmail { name: anna, email },
+        Change::Put(user),
+    ];
+    for server in of_each_version() {
+        let replica = server.replica();
+        let options = Options { redis_wait: 1, ..Options::default() };
+        let store = open_with(&server.url(), options).await.unwrap();
+        let Change::Put(user) = &changes[3] else { unreachable!() };
+        store.commit(Change::Put(user.clone())).await.unwrap();
+        for change in &changes {
+            let before = writes(&replica);
+            assert_eq!(store.commit(change.clone()).await.unwrap(), Outcome::Unchanged, "{change:?}");
+            assert_eq!(writes(&replica), before + 1, "{change:?}");
+        }
+    }
+}
+
+/// Whoever finds nobody to erase may be told so by a master that erased alone.
+#[tokio::test]
+async fn who_was_erased_by_the_master_alone_is_not_told_to_be_unknown() {
+    for server in of_each_version() {
+        let replica = server.replica();
+        let options = Options { redis_wait: 1, ..Options::default() };
+        let store = open_with(&server.url(), options.clone()).await.unwrap();
+        let elsewhere = open_with(&server.url(), options).await.unwrap();
+        until(|| save(&store, "Anna", 1990), Result::is_ok).await.unwrap();
+        assert_eq!(erase(&elsewhere, "Berta").await.unwrap(), Outcome::Absent);
+        replica.freeze();
+        let fate = erase(&store, "Anna").await;
+        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        let repeated = erase(&elsewhere, "Anna").await;
+        assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");
+        replica.thaw();
+        until(|| erase(&elsewhere, "Anna"), |fate| matches!(fate, Ok(Outcome::Absent))).await.unwrap();
+        assert_eq!(replica.cli(&["KEYS", "*"]).trim(), "{hb:00}:schema");
+    }
+}
+
+/// How many fields that server was told to set.
+fn writes(server: &RedisServer) -> u64 {
+    let statistics = server.cli(&["INFO", "commandstats"]);
+    let calls = statistics.lines().find_map(|line| line.strip_prefix("cmdstat_hset:calls="));
+    calls.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// Makes a replica of that master, which has what it has, and another server's: then nobody writes to it.
+fn demote(server: &RedisServer) {
+    server.cli(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_changes_any_more_is_left_with_the_first_that_it_refuses() {
+    let old = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    let new = old.replica();
+    let way = Network::to(old.port);
+    let store = open(&format!("redis://127.0.0.1:{}", way.port())).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    demote(&old);
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    way.lead_to(new.port);
+    let refused = save(&store, "Anna", 1991).await;
+    assert!(matches!(refused, Err(StoreError::NotApplied(_))), "{refused:?}");
+    until(|| save(&store, "Anna", 1991), Result::is_ok).await.unwrap();
+    assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1991)));
+}
+
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_not_ready_and_not_read() {
+    let old = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    let new = old.replica();
+    let way = Network::to(old.port);
+    let store = open(&format!("redis://127.0.0.1:{}", way.port())).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    test_servers::wait_until("the replica has it", || new.cli(&["DBSIZE"]) == old.cli(&["DBSIZE"]));
+    demote(&old);
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(save(&open(&new.url()).await, "Anna", 1991).await.unwrap(), Outcome::Done);
+    let refused = store.ping().await.unwrap_err().to_string();
+    assert!(refused.contains("READONLY"), "{refused}");
+    let unread = read(&store, "Anna").await;
+    assert!(matches!(unread, Err(StoreError::NotApplied(_))), "{unread:?}");
+    way.lead_to(new.port);
+    until(|| store.ping(), Result::is_ok).await.unwrap();
+    assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1991)));
+}
+
+#[tokio::test]
+async fn a_user_with_the_rights_that_are_documented_can_do_everything() {
+    let server = RedisServer::start();
+    let rights = "+@read +@write +@scripting +@connection +wait +cluster|slots +config|get";
+    let rights: Vec<_> =
+        ["ACL", "SETUSER", "serving", "on", ">word", "~{hb:*"].into_iter().chain(rights.split(' ')).collect();
+    assert_eq!(server.cli(&rights).trim(), "OK");
+    let store = open(&format!("redis://serving:word@127.0.0.1:{}", server.port)).await;
+    store.ping().await.unwrap();
+    save(&store, "Anna", 1990).await.unwrap();
+    assert_eq!(store.users(None, 10).await.unwrap().len(), 1);
+    assert_eq!(erase(&store, "Anna").await.unwrap(), Outcome::Done);
 }
 
 #[tokio::test]
@@ -405,7 +519,7 @@ async fn a_day_that_the_record_does_not_say_is_dropped_when_it_is_read() {
     server.cli(&["ZADD", &days, "0", "0614:u7", "0", "0616:u7"]);
     server.cli(&["DEL", &other]);
     let clock = || "2026-06-01T12:00:00Z".parse().unwrap();
-    let almanac = Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, std::sync::Arc::new(clock));
+    let almanac = Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, Arc::new(clock));
     let today = almanac.today(None);
     let spans = almanac.spans(today, today..=birthday::Date::MAX);
     let found = store.birthdays(&spans, None, 100).await.unwrap();
@@ -477,6 +591,58 @@ async fn a_newer_schema_is_opened_only_if_it_only_expanded() {
     assert!(refused.contains("version 9, made by a newer hello-birthday"), "{refused}");
 }
 
+/// Counts what is logged of one trouble.
+struct Count {
+    of: &'static str,
+    found: Arc<AtomicUsize>,
+}
+
+impl tracing::Subscriber for Count {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            text += &format!("{field}={value:?} ");
+        });
+        self.found.fetch_add(usize::from(text.contains(self.of)), Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_is_told_of_once() {
+    let found = Arc::<AtomicUsize>::default();
+    let count = Count { of: "nobody tells who has which slot", found: Arc::clone(&found) };
+    let _counting = tracing::subscriber::set_default(count);
+    let bus = free_port().to_string();
+    let mut server = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+    server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    test_servers::wait_until("the cluster is well", || {
+        server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+    });
+    let store = open(&server.url().replace("redis://", "redis-cluster://")).await;
+    save(&store, "Anna", 1990).await.unwrap();
+    server.kill();
+    until(|| read(&store, "Anna"), |_| found.load(Ordering::Relaxed) > 0).await.unwrap_err();
+    // Each of these makes the map doubtful, so that it is looked at five times a second.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        read(&store, "Anna").await.unwrap_err();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(found.load(Ordering::Relaxed), 1);
+    server.restart();
+    until(|| read(&store, "Anna"), Result::is_ok).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_server_of_a_cluster_is_named_as_such() {
     let single = RedisServer::start();
@@ -492,7 +658,7 @@ fn encrypted_server(folder: &std::path::Path, valid_for: &str) -> (RedisServer, 
         (folder.join(format!("{valid_for}.pem")), folder.join(format!("{valid_for}.key")));
     std::fs::write(&certificate, certified.cert.pem()).unwrap();
     std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let port = test_servers::free_port();
+    let port = free_port();
     let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
     let server = RedisServer::start_with(&[
         "--tls-port",

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -15,7 +15,7 @@ pub struct Network {
 
 #[derive(Debug)]
 struct State {
-    target: u16,
+    target: AtomicU16,
     /// Even while it is whole; each cut and each healing adds one.
     changes: AtomicU64,
     /// The ends of connections that were cut: they stay open, so that nobody is told.
@@ -32,6 +32,7 @@ impl Network {
     pub fn to(target: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port");
         let port = listener.local_addr().expect("a listener without an address").port();
+        let target = AtomicU16::new(target);
         let state = Arc::new(State { target, changes: AtomicU64::new(0), silent: Mutex::default() });
         let accepting = Arc::clone(&state);
         thread::spawn(move || listener.incoming().flatten().for_each(|client| accepting.accept(client)));
@@ -42,6 +43,12 @@ impl Network {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// New connections get to the server on that port, as where a name or an address is handed on. Those that are
+    /// there stay.
+    pub fn lead_to(&self, target: u16) {
+        self.state.target.store(target, Ordering::SeqCst);
     }
 
     /// From now on bytes vanish, in both directions. Connections stay open, and new ones are made.
@@ -63,7 +70,8 @@ impl State {
             return self.silence(client);
         }
         // Nobody listens: the client's connection ends.
-        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target)) else { return };
+        let target = self.target.load(Ordering::SeqCst);
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else { return };
         let ends = [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))];
         for (from, to) in ends {
             if let (Ok(from), Ok(to)) = (from, to) {

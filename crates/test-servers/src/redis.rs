@@ -1,12 +1,14 @@
 //! Redis, one server or a cluster of six, thrown away when dropped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::{Process, free_port, logs, wait_until};
 
+/// The one of the system.
+const INSTALLED: &str = "redis-server";
 /// Cluster nodes talk to each other on their port plus this.
 const BUS_OFFSET: u16 = 10_000;
 /// After so many milliseconds without an answer a master's replica takes its place.
@@ -17,6 +19,7 @@ const NODE_TIMEOUT_MS: &str = "2000";
 pub struct RedisServer {
     /// Where it listens, on the loopback address.
     pub port: u16,
+    program: PathBuf,
     process: Process,
     folder: TempDir,
     options: Vec<String>,
@@ -30,18 +33,37 @@ impl RedisServer {
     }
 
     /// Starts an empty one with more options, as `--name value`.
-    ///
-    /// # Panics
-    /// Where there is no place for its files.
-    #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
     #[must_use]
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_program(Path::new(INSTALLED), free_port(), options)
+    }
+
+    /// Starts an empty one of the newer Redis that `tools/redis/install` gets, where it did.
+    #[must_use]
+    pub fn start_newer(options: &[&str]) -> Option<Self> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/redis/redis-server");
+        program.exists().then(|| Self::start_program(&program, free_port(), options))
+    }
+
+    /// Starts one of the same version that follows this one, and waits until it does.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        let follow = format!("127.0.0.1 {}", self.port);
+        let replica = Self::start_program(&self.program, free_port(), &["--replicaof", &follow]);
+        wait_until("the replica follows", || {
+            replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+                && self.cli(&["INFO", "replication"]).contains("state=online")
+        });
+        replica
+    }
+
+    #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
+    fn start_program(program: &Path, port: u16, options: &[&str]) -> Self {
         logs::keep_events();
         let folder = tempfile::tempdir().expect("no place for files");
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let port = free_port();
-        let process = run(port, folder.path(), &options);
-        let server = Self { port, process, folder, options };
+        let process = run(program, port, folder.path(), &options);
+        let server = Self { port, program: program.to_owned(), process, folder, options };
         server.wait();
         server
     }
@@ -87,7 +109,7 @@ impl RedisServer {
     /// Starts it anew on the same port with the same files.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = run(self.port, self.folder.path(), &self.options);
+        self.process = run(&self.program, self.port, self.folder.path(), &self.options);
         self.wait();
     }
 
@@ -187,13 +209,7 @@ fn cluster_node() -> RedisServer {
         "--cluster-require-full-coverage",
         "no",
     ];
-    let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-    #[expect(clippy::expect_used, reason = "a server that can't be started ends the test")]
-    let folder = tempfile::tempdir().expect("no place for files");
-    let process = run(port, folder.path(), &options);
-    let server = RedisServer { port, process, folder, options };
-    server.wait();
-    server
+    RedisServer::start_program(Path::new(INSTALLED), port, &options)
 }
 
 fn is_free(port: u16) -> bool {
@@ -212,8 +228,8 @@ fn is_well(server: &RedisServer) -> bool {
     follows && cluster.contains("cluster_state:ok") && cluster.contains("cluster_known_nodes:6")
 }
 
-fn run(port: u16, folder: &Path, options: &[String]) -> Process {
-    let mut command = Command::new("redis-server");
+fn run(program: &Path, port: u16, folder: &Path, options: &[String]) -> Process {
+    let mut command = Command::new(program);
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]);
     command.args(["--dir", &folder.display().to_string()]).args(options);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -310,6 +310,8 @@ mod tests {
     fn what_is_not_known_is_refused_by_its_name_and_nothing_secret_is_repeated() {
         for (url, word) in [
             ("postgres://u:secret@db/x?keepalives=1", "'keepalives'"),
+            ("postgres://u:1234?2secret@db/x", "'…'"),
+            ("postgres://u:1234?secret=2@db/x", "'…'"),
             ("postgres://u:secret@db/x?sslmode=prefer", "sslmode"),
             ("postgres://u:secret@db/x?sslmode=allow", "sslmode"),
             ("postgres://u:secret@db/x?sslmode=verify-ca", "sslmode"),

@@ -38,12 +38,22 @@ impl Freshness {
         known.samples.push_back((asked, position));
     }
 
-    /// Notes how far the replica is, and says the moment before which it holds everything.
-    pub(super) fn replayed(&self, position: i64) -> Option<Instant> {
+    /// Notes how far the replica is, and says the moment before which it holds everything. On another timeline than
+    /// the primary's it may be far, and still hold nothing of what the primary has.
+    pub(super) fn replayed(&self, timeline: i64, position: i64) -> Option<Instant> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = known.samples.iter().rev().find(|(_, sampled)| *sampled <= position);
+        let is_held = |(_, sampled): &&(Instant, i64)| known.timeline == timeline && *sampled <= position;
+        let held = known.samples.iter().rev().find(is_held);
         known.copied = held.map(|(asked, _)| *asked);
         known.copied
+    }
+
+    /// Whether the replica is too far behind a primary whose positions are known.
+    pub(super) fn lags(&self) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |moment: Instant| moment.elapsed() < AGE_MAX;
+        known.samples.back().is_some_and(|(asked, _)| is_recent(*asked))
+            && !known.copied.is_some_and(is_recent)
     }
 
     /// From now on there is no replica.
@@ -67,13 +77,13 @@ mod tests {
         let freshness = Freshness::default();
         let start = Instant::now();
         let later = start + Duration::from_millis(10);
-        assert_eq!(freshness.replayed(100), None);
+        assert_eq!(freshness.replayed(1, 100), None);
         freshness.sampled(1, start, 100);
         freshness.sampled(1, later, 200);
-        assert_eq!(freshness.replayed(99), None);
+        assert_eq!(freshness.replayed(1, 99), None);
         assert_eq!(freshness.copied(), None);
-        assert_eq!(freshness.replayed(199), Some(start));
-        assert_eq!(freshness.replayed(200), Some(later));
+        assert_eq!(freshness.replayed(1, 199), Some(start));
+        assert_eq!(freshness.replayed(1, 200), Some(later));
         assert_eq!(freshness.copied(), Some(later));
         freshness.lost();
         assert_eq!(freshness.copied(), None);
@@ -84,9 +94,16 @@ mod tests {
         let freshness = Freshness::default();
         let now = Instant::now();
         freshness.sampled(1, now - AGE_MAX, 100);
-        assert_eq!(freshness.replayed(100), Some(now - AGE_MAX));
+        assert_eq!(freshness.replayed(1, 100), Some(now - AGE_MAX));
         assert_eq!(freshness.copied(), None);
+        assert!(!freshness.lags(), "where the primary is not known either, nobody lags");
+        freshness.sampled(1, now, 200);
+        assert!(freshness.lags());
+        assert_eq!(freshness.replayed(1, 200), Some(now));
+        assert!(!freshness.lags());
         freshness.sampled(2, now, 300);
-        assert_eq!(freshness.replayed(200), None);
+        assert_eq!(freshness.replayed(2, 200), None);
+        assert_eq!(freshness.replayed(1, 400), None);
+        assert_eq!(freshness.replayed(2, 400), Some(now));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::address::Host;
 use super::failure::{Failure, Meaning};
 use super::metrics::{Metrics, Use};
 use super::schema;
@@ -35,17 +36,22 @@ pub(super) struct Link {
     look_every: Duration,
     metrics: Metrics,
     session: Option<Session>,
+    /// Whom to ask last, for its session was left.
+    left: Option<Host>,
     way: watch::Sender<Way>,
     /// The trouble that was logged last: the same one is not logged again.
     told: Option<String>,
-    /// Who may make the schema, where this is to do it.
+    /// Who may make the schema, where this is to do it and has not seen one that will do.
     migrator: Option<Arc<Server>>,
+    /// The same as `told`, of migrating.
+    migration_told: Option<String>,
 }
 
 impl Link {
     pub(super) fn new(server: Arc<Server>, used_for: Use, look_every: Duration, metrics: Metrics) -> Self {
-        let (session, way, told, migrator) = (None, watch::Sender::new(Way::Closed), None, None);
-        Self { server, used_for, look_every, metrics, session, way, told, migrator }
+        let way = watch::Sender::new(Way::Closed);
+        let (session, left, told, migrator, migration_told) = (None, None, None, None, None);
+        Self { server, used_for, look_every, metrics, session, left, way, told, migrator, migration_told }
     }
 
     /// Brings the schema up to date where it is older than needed.
@@ -78,6 +84,11 @@ impl Link {
                 }
             }
         }
+        self.present()
+    }
+
+    /// The session that is there, of use or not.
+    pub(super) fn present(&mut self) -> Result<&mut Session, Failure> {
         self.session.as_mut().ok_or_else(|| Failure::new(Meaning::Lost, "the connection is closed"))
     }
 
@@ -93,7 +104,7 @@ impl Link {
     }
 
     async fn open(&self) -> Result<Session, Failure> {
-        let session = self.server.open(self.role()).await?;
+        let session = self.server.open(self.role(), self.left.as_ref()).await?;
         match self.role() {
             Role::Replica => Ok(session),
             Role::Primary => {
@@ -117,15 +128,21 @@ impl Link {
         self.way.send_replace(Way::Open);
         self.saw(session.seen.timeline);
         self.session = Some(session);
+        self.left = None;
+        // The schema was found to be good: a migration that fails shall keep nobody waiting.
+        self.migrator = None;
         if self.told.take().is_some() {
             tracing::info!("PostgreSQL answers again: there is a {} connection", self.used_for.name());
         }
     }
 
     fn saw(&self, timeline: i64) {
-        if self.server.saw(timeline) {
-            self.metrics.failovers.inc();
-            tracing::warn!(timeline, "PostgreSQL has another primary");
+        match self.role() {
+            Role::Primary if self.server.saw(timeline) => {
+                self.metrics.failovers.inc();
+                tracing::warn!(timeline, "PostgreSQL has another primary");
+            }
+            Role::Primary | Role::Replica => {}
         }
     }
 
@@ -151,6 +168,13 @@ impl Link {
         drop(self.take());
     }
 
+    /// Drops the session for one with another server, where there is another.
+    pub(super) fn leave(&mut self) {
+        if self.server.address.hosts.len() > 1 {
+            self.left = self.take().map(|session| session.host);
+        }
+    }
+
     /// Waits until the connection ends by itself.
     pub(super) async fn ended(&mut self) {
         match &mut self.session {
@@ -168,7 +192,7 @@ impl Link {
             return None;
         }
         let look = async {
-            session.look().await?;
+            session.look(role).await?;
             match role {
                 // A newer version of the program may have made a schema that this one can't work with.
                 Role::Primary => schema::check(session).await,
@@ -193,13 +217,18 @@ impl Link {
         }
     }
 
-    /// Brings the schema up to date, once, if that is to be done here.
+    /// Brings the schema up to date, if that is to be done here. Where that fails it is tried again until there is
+    /// a session, which there is only with a schema that will do.
     pub(super) async fn migrate(&mut self) {
         let Some(migrator) = self.migrator.take() else { return };
         match schema::migrate(&migrator).await {
             Ok(migrated) => tracing::info!("{migrated}"),
             Err(error) => {
-                tracing::warn!(%error, "the schema can't be brought up to date; it is tried again");
+                let trouble = error.to_string();
+                if self.migration_told.as_ref() != Some(&trouble) {
+                    tracing::warn!(%error, "the schema can't be brought up to date");
+                    self.migration_told = Some(trouble);
+                }
                 self.migrator = Some(migrator);
             }
         }

@@ -403,7 +403,7 @@ fn start_reader(
     let link = Link::new(server, used_for, look_every, counts.clone());
     let way = link.way();
     let (reads, inbox) = lane(metrics.read_queue.clone());
-    let reader = Reader { link, inbox, route, look_every, answered, metrics: counts.clone() };
+    let reader = Reader { link, inbox, route, look_every, answered, metrics: counts.clone(), lags: None };
     (reads, way, tokio::spawn(reader.run()))
 }
 

@@ -43,7 +43,12 @@ pub(super) fn read(rest: &str) -> Result<Settings, InvalidAddress> {
     }
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        settings.set(&decode(name)?, decode(value)?)?;
+        let set = settings.set(&decode(name)?, decode(value)?);
+        // What stands before an '@' may be the end of a password that has a '?'.
+        if query.contains('@') && matches!(set, Err(InvalidAddress::Parameter(_))) {
+            return Err(InvalidAddress::Parameter("…".into()));
+        }
+        set?;
     }
     Ok(settings)
 }

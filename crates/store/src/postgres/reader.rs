@@ -22,7 +22,9 @@ use crate::recent::Recent;
 /// How long the statements of one batch may take together, all tries included.
 const BATCH_WITHIN: Duration = Duration::from_millis(900);
 /// How often a batch is tried whose connection is lost.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 6;
+/// A replica that lags for so long is left, if there is another one.
+const LAG_MAX: Duration = Duration::from_secs(1);
 
 /// What can be read.
 #[derive(Clone, Debug)]
@@ -75,6 +77,8 @@ pub(super) struct Reader {
     pub(super) look_every: Duration,
     pub(super) answered: Counter,
     pub(super) metrics: Metrics,
+    /// Since when the replica lags, if it does.
+    pub(super) lags: Option<Instant>,
 }
 
 impl Reader {
@@ -116,7 +120,8 @@ impl Reader {
         }
     }
 
-    fn lost(&self) {
+    fn lost(&mut self) {
+        self.lags = None;
         match &self.route {
             Route::Primary(_) => {}
             Route::Replica(freshness, _) => freshness.lost(),
@@ -130,9 +135,14 @@ impl Reader {
         match &self.route {
             Route::Primary(freshness) => freshness.sampled(seen.timeline, asked, seen.position),
             Route::Replica(freshness, recent) => {
-                if let Some(copied) = freshness.replayed(seen.position) {
+                if let Some(copied) = freshness.replayed(seen.timeline, seen.position) {
                     recent.forget_before(copied);
                     self.metrics.replica_lag.set(copied.elapsed().as_secs_f64());
+                }
+                self.lags = freshness.lags().then(|| self.lags.unwrap_or_else(Instant::now));
+                if self.lags.is_some_and(|since| since.elapsed() >= LAG_MAX) {
+                    self.lags = None;
+                    self.link.leave();
                 }
             }
         }
@@ -154,8 +164,8 @@ impl Reader {
             Route::Primary(_) => false,
         };
         let refused = |asked: &Asked| too_old && asked.age == Age::Bounded;
-        let reads: Vec<_> = asked.iter().filter(|asked| !refused(asked)).map(|asked| &asked.read).collect();
-        let mut found = self.find(&reads).await.into_iter();
+        let rest: Vec<_> = asked.iter().filter(|asked| !refused(asked)).collect();
+        let mut found = self.find(&rest).await.into_iter();
         let stale = || Reason::Unavailable("the replica lags behind".into());
         asked
             .iter()
@@ -164,29 +174,42 @@ impl Reader {
             .collect()
     }
 
-    /// Asks the server, and again if the connection is lost: reading twice does no harm.
-    async fn find(&mut self, reads: &[&Read]) -> Vec<Answer> {
-        if reads.is_empty() {
+    /// Asks the server, and again if the connection is lost: reading twice does no harm. In a replica's place there
+    /// may be another one then, which nobody has compared with the primary yet: that answers only who takes any age.
+    async fn find(&mut self, asked: &[&Asked]) -> Vec<Answer> {
+        if asked.is_empty() {
             return Vec::new();
         }
         let deadline = Instant::now() + BATCH_WITHIN;
-        let mut result = self.try_find(reads, deadline).await;
+        let mut result = self.try_find(asked, deadline).await;
         for _ in 1..ATTEMPTS {
             let lost = matches!(&result, Err(failure) if failure.ends_session());
             if !lost || Instant::now() >= deadline {
                 break;
             }
-            result = self.try_find(reads, deadline).await;
+            result = self.try_find(asked, deadline).await;
         }
-        result.unwrap_or_else(|failure| reads.iter().map(|_| Err(failure.reason.clone())).collect())
+        result.unwrap_or_else(|failure| asked.iter().map(|_| Err(failure.reason.clone())).collect())
     }
 
-    async fn try_find(&mut self, reads: &[&Read], deadline: Instant) -> Result<Vec<Answer>, Failure> {
-        let work = async { find_all(self.link.session().await?, reads).await };
+    async fn try_find(&mut self, asked: &[&Asked], deadline: Instant) -> Result<Vec<Answer>, Failure> {
+        let anyone_will_do = match &self.route {
+            Route::Primary(_) => true,
+            Route::Replica(..) => asked.iter().all(|asked| asked.age == Age::Any),
+        };
+        let reads: Vec<_> = asked.iter().map(|asked| &asked.read).collect();
+        let work = async {
+            if anyone_will_do && !self.link.is_open() {
+                self.lost();
+                self.link.session().await?;
+            }
+            find_all(self.link.present()?, &reads).await
+        };
         let too_slow = || Err(Failure { meaning: Meaning::Lost, reason: Reason::TooSlow });
         let result = timeout_at(deadline.into(), work).await.unwrap_or_else(|_| too_slow());
         if matches!(&result, Err(failure) if failure.ends_session()) {
             self.link.drop_session();
+            self.lost();
         }
         result
     }

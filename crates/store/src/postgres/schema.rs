@@ -33,7 +33,7 @@ pub(super) async fn migrate(server: &Arc<Server>) -> Result<Migrated, OpenError>
         reason: failure.why(),
     };
     let work = async {
-        let session = server.open(Role::Primary).await.map_err(refuse)?;
+        let session = server.open(Role::Primary, None).await.map_err(refuse)?;
         // Where this fails the session is dropped, and the server takes everything back.
         session.run("BEGIN").await.map_err(refuse)?;
         session.run(STEP_WITHIN).await.map_err(refuse)?;
@@ -102,7 +102,7 @@ async fn run(session: &Session, step: &Migration) -> Result<(), Failure> {
 
 /// Whether a server answers that has a schema which this program can work with.
 pub(super) async fn look(server: &Arc<Server>) -> Result<(), OpenError> {
-    let looked = async { check(&server.open(Role::Primary).await?).await };
+    let looked = async { check(&server.open(Role::Primary, None).await?).await };
     looked.await.map_err(|failure| OpenError::Engine {
         place: format!("the PostgreSQL database {}", server.address),
         reason: failure.why(),

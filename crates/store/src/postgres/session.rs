@@ -49,6 +49,7 @@ pub(super) enum Role {
 
 /// One session. One statement at a time.
 pub(super) struct Session {
+    pub(super) host: Host,
     client: Client,
     /// Whether the server gave a warning, since it was last asked.
     warned: Arc<AtomicBool>,
@@ -72,7 +73,7 @@ pub(super) struct Driver {
 pub(super) struct Look {
     pub(super) writable: bool,
     pub(super) in_recovery: bool,
-    /// Of a primary; 0 of a replica.
+    /// Of a replica, the newest that it is known to follow: it may follow a newer one already.
     pub(super) timeline: i64,
     /// How far the log is flushed, on a primary, or replayed, on a replica.
     pub(super) position: i64,
@@ -86,6 +87,16 @@ CASE WHEN pg_is_in_recovery() THEN 0
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::bigint END,
 (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
     ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint";
+
+/// The same of a replica. No function says which timeline it replays, so it is the newest of three that it is
+/// certain not to have turned from: that of its last restartpoint, the one up to which it would have to recover,
+/// and the one that it streams. The first two may be behind for minutes after a failover; the third is not, but
+/// is told only to who has `pg_read_all_stats`.
+const LOOK_AT_REPLICA: &str = "SELECT current_setting('transaction_read_only') = 'off', pg_is_in_recovery(),
+greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+    (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+    (SELECT received_tli FROM pg_stat_wal_receiver))::bigint,
+(coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn)::bigint";
 
 impl Server {
     pub(super) fn new(address: &Address) -> Result<Self, OpenError> {
@@ -104,11 +115,21 @@ impl Server {
         before != 0 && before < timeline
     }
 
-    /// Asks all hosts at once, and takes the first that fits the role. Only if every one of them refuses us,
-    /// the failure says so: one that is away may have another opinion. Where one cut us off, the session is lost.
-    pub(super) async fn open(self: &Arc<Self>, role: Role) -> Result<Session, Failure> {
+    /// A session with the first host that fits the role; one that was left is asked only if no other does.
+    pub(super) async fn open(self: &Arc<Self>, role: Role, left: Option<&Host>) -> Result<Session, Failure> {
+        if left.is_some()
+            && let Ok(session) = self.open_but(left, role).await
+        {
+            return Ok(session);
+        }
+        self.open_but(None, role).await
+    }
+
+    /// Asks all hosts but that one at once, and takes the first that fits the role. Only if every one of them refuses
+    /// us, the failure says so: one that is away may have another opinion. Where one cut us off, the session is lost.
+    async fn open_but(self: &Arc<Self>, left: Option<&Host>, role: Role) -> Result<Session, Failure> {
         let mut attempts = JoinSet::new();
-        for host in &self.address.hosts {
+        for host in self.address.hosts.iter().filter(|host| Some(*host) != left) {
             let (server, host) = (Arc::clone(self), host.clone());
             attempts.spawn(async move {
                 let attempt = timeout(server.address.connect_within, server.open_host(&host, role)).await;
@@ -142,14 +163,14 @@ impl Server {
         let mut session = match &self.tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await.map_err(explain)?;
-                Session::start(client, connection, self.address.pooling)
+                Session::start(host, client, connection, self.address.pooling)
             }
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await.map_err(explain)?;
-                Session::start(client, connection, self.address.pooling)
+                Session::start(host, client, connection, self.address.pooling)
             }
         };
-        session.look().await?;
+        session.look(role).await?;
         session.driver.timeline = session.seen.timeline;
         self.check(&session.seen, role).map_err(|why| Failure::new(Meaning::Elsewhere, why))?;
         Ok(session)
@@ -225,13 +246,14 @@ fn explain(error: tokio_postgres::Error) -> Failure {
 }
 
 impl Session {
-    fn start<S>(client: Client, connection: Connection<Socket, S>, pooling: Pooling) -> Self
+    fn start<S>(host: &Host, client: Client, connection: Connection<Socket, S>, pooling: Pooling) -> Self
     where
         S: TlsStream + Unpin + Send + 'static,
     {
         let warned = Arc::<AtomicBool>::default();
         let task = tokio::spawn(drive(connection, Arc::clone(&warned)));
         Self {
+            host: host.clone(),
             client,
             warned,
             driver: Driver { task, timeline: 0 },
@@ -311,8 +333,12 @@ impl Session {
     }
 
     /// Asks the server what it is now.
-    pub(super) async fn look(&mut self) -> Result<(), Failure> {
-        let rows = self.typed(LOOK, &[]).await?;
+    pub(super) async fn look(&mut self, role: Role) -> Result<(), Failure> {
+        let question = match role {
+            Role::Primary => LOOK,
+            Role::Replica => LOOK_AT_REPLICA,
+        };
+        let rows = self.typed(question, &[]).await?;
         let row = rows.first().ok_or_else(|| Failure::new(Meaning::Lost, "it says nothing of itself"))?;
         self.seen = Look {
             writable: row.try_get(0)?,

@@ -124,12 +124,22 @@ impl Cluster {
         Ok(())
     }
 
-    /// Keeps the map true, until it is dropped.
+    /// Keeps the map true, until it is dropped. The same trouble is logged once.
     pub(super) async fn keep_looking(self: Arc<Self>) {
+        let mut told = None;
         loop {
             let _ = timeout(LOOK_EVERY, self.doubt.notified()).await;
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, "nobody tells who has which slot of the cluster");
+            match self.look().await.map_err(|reason| reason.to_string()) {
+                Ok(()) => {
+                    if told.take().is_some() {
+                        tracing::info!("the cluster tells again who has which slot");
+                    }
+                }
+                Err(error) if told.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    tracing::warn!(error, "nobody tells who has which slot of the cluster");
+                    told = Some(error);
+                }
             }
             sleep(LOOK_PAUSE).await;
         }
@@ -268,7 +278,7 @@ impl Cluster {
                 sleep(MOVING_PAUSE).await;
                 self.place(bucket).ok()
             }
-            Refusal::NoScript | Refusal::NotApplied(_) | Refusal::Unsure(_) => None,
+            Refusal::NoScript | Refusal::Replica(_) | Refusal::NotApplied(_) | Refusal::Unsure(_) => None,
         }
     }
 

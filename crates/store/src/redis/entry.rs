@@ -36,7 +36,7 @@ impl Entry {
         let place = url.to_string();
         let encryption = url.tls.as_ref().map(Encryption::new).transpose();
         let encryption = encryption.map_err(|reason| OpenError::Engine { place: place.clone(), reason })?;
-        let dialer = Arc::new(Dialer { encryption, greeting: greeting(url) });
+        let dialer = Arc::new(Dialer { encryption, greeting: greeting(url), topology: url.topology });
         let cluster = Cluster::new(url.topology, url.hosts.clone(), dialer, replicas, metrics);
         Ok(Self { cluster: Arc::new(cluster), place, replicas, metrics: metrics.clone() })
     }

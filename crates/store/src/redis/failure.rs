@@ -45,6 +45,8 @@ pub(super) enum Refusal {
     TryAgain,
     /// The script is not known there.
     NoScript,
+    /// The server is a replica, and has done nothing.
+    Replica(Reason),
     /// The server can't do it now, and has done nothing.
     NotApplied(Reason),
     /// Something that should not be; a script may have been stopped in its middle.
@@ -73,8 +75,12 @@ impl Refusal {
             "NOAUTH" | "WRONGPASS" => Self::NotApplied(Reason::Refused(format!("{asked}: {REFUSED}").into())),
             // A script may have got as far as to the first command that is not allowed.
             "NOPERM" => Self::Unsure(Reason::Refused(format!("{asked} answered {code}").into())),
-            "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "READONLY" | "NOREPLICAS" | "MISCONF" | "BUSY"
-            | "CROSSSLOT" => Self::NotApplied(unavailable()),
+            "READONLY" => {
+                Self::Replica(Reason::Unavailable(format!("{asked} answered {code}: it is a replica").into()))
+            }
+            "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "NOREPLICAS" | "MISCONF" | "BUSY" | "CROSSSLOT" => {
+                Self::NotApplied(unavailable())
+            }
             _ => Self::Unsure(unavailable()),
         }
     }
@@ -92,7 +98,7 @@ impl Refusal {
 
     pub(super) fn reason(self) -> Reason {
         match self {
-            Self::NotApplied(reason) | Self::Unsure(reason) => reason,
+            Self::Replica(reason) | Self::NotApplied(reason) | Self::Unsure(reason) => reason,
             Self::NoScript => Reason::Unavailable("the server forgets scripts".into()),
             Self::TryAgain => Reason::Unavailable("the data is being moved to another server".into()),
             Self::Moved(address) | Self::Ask(address) => {

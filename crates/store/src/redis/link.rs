@@ -17,8 +17,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::failure::{Refusal, Silence, accepted, unconnected, words};
+use super::layout::NOBODYS_KEY;
 use super::tls::Encryption;
-use super::url::Address;
+use super::url::{Address, Topology};
 use crate::Reason;
 use crate::lane::QUEUE_MAX;
 
@@ -43,6 +44,7 @@ pub(super) const WRITE: &str = include_str!("write.lua");
 pub(super) struct Dialer {
     pub(super) encryption: Option<Encryption>,
     pub(super) greeting: RedisConnectionInfo,
+    pub(super) topology: Topology,
 }
 
 /// The way to one server.
@@ -144,6 +146,27 @@ impl Link {
         }
     }
 
+    /// Leaves the connection to whoever uses it now: the next one is made anew.
+    pub(super) fn leave(&self) {
+        if let Some(line) = &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
+            line.state.gone.store(true, Ordering::Release);
+        }
+    }
+
+    /// What a server answers with an error if it is not, or no longer, the master that its URL promises. A
+    /// cluster tells by itself who has what.
+    pub(super) fn claim(&self) -> Option<Cmd> {
+        match self.dialer.topology {
+            // ROLE would say it outright, but is not among the rights that a user of ours needs.
+            Topology::Single => {
+                let mut delete = cmd("DEL");
+                delete.arg(NOBODYS_KEY);
+                Some(delete)
+            }
+            Topology::Cluster => None,
+        }
+    }
+
     fn unavailable(&self, why: &str) -> Reason {
         Reason::Unavailable(format!("{}: {why}", self.address).into())
     }
@@ -231,6 +254,12 @@ impl Link {
         let loaded = loaded.map_err(|error| unconnected(&error, &self.address))?;
         let loaded = accepted(Some(loaded), &self.address).map_err(Refusal::reason)?;
         let script = from_redis_value(loaded).map_err(|_| self.unavailable("it names no script"))?;
+        if let Some(claim) = self.claim() {
+            let reply =
+                connection.req_packed_commands(Pipeline::with_capacity(1).add_command(claim), 0, 1).await;
+            let reply = reply.map_err(|error| unconnected(&error, &self.address))?;
+            be_master(reply.into_iter().next(), &self.address)?;
+        }
         let state = State { gone, heard: 0.into(), since: Instant::now(), script, _driver: driver };
         Ok(Line { connection, state: Arc::new(state) })
     }
@@ -243,6 +272,22 @@ impl State {
 
     fn silent_since(&self, sent: Instant) -> bool {
         self.heard.load(Ordering::Relaxed) <= milliseconds(sent.saturating_duration_since(self.since))
+    }
+}
+
+/// Refuses a server whose reply to a claim says that it is a replica. What else it can't do now, it may do soon.
+pub(super) fn be_master(reply: Option<Value>, asked: &Address) -> Result<(), Reason> {
+    match accepted(reply, asked) {
+        Err(Refusal::Replica(reason)) => Err(reason),
+        Ok(_)
+        | Err(
+            Refusal::Moved(_)
+            | Refusal::Ask(_)
+            | Refusal::TryAgain
+            | Refusal::NoScript
+            | Refusal::NotApplied(_)
+            | Refusal::Unsure(_),
+        ) => Ok(()),
     }
 }
 

@@ -141,11 +141,11 @@ impl Redis {
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + OPERATION_WITHIN;
         let nodes = self.servers()?.nodes();
-        let answers = join_all(nodes.iter().map(|node| node.ask::<String>(cmd("PING"), deadline))).await;
+        let answers = join_all(nodes.iter().map(|node| node.ping(deadline))).await;
         let mut failure = StoreError::NotApplied(Reason::Unavailable("no server is known".into()));
         for answer in answers {
             match answer {
-                Ok(_) => return Ok(()),
+                Ok(()) => return Ok(()),
                 Err(error) => failure = error,
             }
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::failure::{Refusal, Silence, accepted};
 use super::layout::Bucket;
-use super::link::{Dialer, Link, load_script};
+use super::link::{Dialer, Link, be_master, load_script};
 use super::strange;
 use super::url::Address;
 use crate::lane::{Inbox, Lane, lane};
@@ -27,6 +27,7 @@ const REPLICAS_WITHIN: Duration = Duration::from_millis(500);
 /// for replicas, and Redis answers nothing else on a connection meanwhile.
 pub(super) struct Node {
     pub(super) reads: Arc<Link>,
+    changes: Arc<Link>,
     questions: Lane<Question, Reply>,
     writes: Lane<Order, Answer>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -76,21 +77,40 @@ impl Failure {
 
 impl Node {
     pub(super) fn start(address: &Address, dialer: &Arc<Dialer>, replicas: u32, metrics: &Metrics) -> Self {
+        let link = || Arc::new(Link::new(address.clone(), Arc::clone(dialer)));
+        let (reads, changes) = (link(), link());
         let (writes, inbox) = lane(metrics.queue.clone());
         let writer = Writer {
-            link: Link::new(address.clone(), Arc::clone(dialer)),
+            link: Arc::clone(&changes),
+            reads: Arc::clone(&reads),
             replicas,
             metrics: metrics.clone(),
         };
         let writing = tokio::spawn(writer.run(inbox));
-        let reads = Arc::new(Link::new(address.clone(), Arc::clone(dialer)));
         let (questions, inbox) = lane(metrics.read_queue.clone());
         let answering = tokio::spawn(answer(Arc::clone(&reads), inbox));
-        Self { reads, questions, writes, workers: Mutex::new(vec![writing, answering]) }
+        Self { reads, changes, questions, writes, workers: Mutex::new(vec![writing, answering]) }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.reads.address
+    }
+
+    /// A sign of life. A server that turns out to be a replica gives none: both connections to it are left.
+    pub(super) async fn ping(&self, deadline: Instant) -> Result<(), StoreError> {
+        let mut commands = Pipeline::with_capacity(2);
+        commands.add_command(cmd("PING"));
+        if let Some(claim) = self.reads.claim() {
+            commands.add_command(claim);
+        }
+        let replies = self.reads.read(&commands, deadline).await.map_err(Silence::of_read)?;
+        let mut replies = replies.into_iter();
+        accepted(replies.next(), self.address()).map_err(Refusal::of_read)?;
+        be_master(replies.next(), self.address()).map_err(|reason| {
+            self.reads.leave();
+            self.changes.leave();
+            StoreError::NotApplied(reason)
+        })
     }
 
     /// Asks something that is not about one bucket.
@@ -167,7 +187,8 @@ async fn reply(link: &Link, questions: Vec<Question>) -> Vec<Reply> {
 
 /// The one who makes a server's changes.
 struct Writer {
-    link: Link,
+    link: Arc<Link>,
+    reads: Arc<Link>,
     replicas: u32,
     metrics: Metrics,
 }
@@ -214,6 +235,12 @@ impl Writer {
                 }
             }
         }
+        let from_replica = |answer: &Answer| matches!(answer, Err(Failure::Refusal(Refusal::Replica(_))));
+        if answers.iter().any(from_replica) {
+            // The way there may lead to its master by now.
+            self.link.leave();
+            self.reads.leave();
+        }
         answers
     }
 
@@ -222,12 +249,16 @@ impl Writer {
         match self.exchange(orders, script, deadline).await {
             Ok((replies, have_it)) => replies
                 .into_iter()
-                .map(|reply| match self.outcome(reply) {
-                    // What was there already may be there only: it is asked for like what is new.
-                    Ok(Outcome::Done | Outcome::Unchanged) if have_it < self.replicas => {
+                .zip(orders)
+                .map(|(reply, order)| match (self.outcome(reply), &*order.change) {
+                    // What was there already, or no longer, may be so there only: it is asked for like what is new.
+                    (Ok(Outcome::Done | Outcome::Unchanged), _)
+                    | (Ok(Outcome::Absent), Change::Erase { .. })
+                        if have_it < self.replicas =>
+                    {
                         Err(Failure::TooFewReplicas)
                     }
-                    answer => answer,
+                    (answer, _) => answer,
                 })
                 .collect(),
             Err(silence) => orders.iter().map(|_| Err(Failure::Silence(silence.clone()))).collect(),
@@ -254,7 +285,7 @@ impl Writer {
             if order.asking {
                 commands.add_command(cmd("ASKING"));
             }
-            commands.add_command(evaluate(line.script(), &order.change));
+            commands.add_command(self.evaluate(line.script(), &order.change));
         }
         if self.replicas > 0 {
             let mut wait = cmd("WAIT");
@@ -291,25 +322,28 @@ impl Writer {
             }
         }
     }
-}
 
-fn evaluate(script: &str, change: &Change) -> Cmd {
-    let name = change.name();
-    let bucket = Bucket::of(name);
-    let mut command = cmd("EVALSHA");
-    command.arg(script).arg(3).arg(bucket.user_key(name)).arg(bucket.names_key()).arg(bucket.days_key());
-    match change {
-        Change::SaveBirthday { birthday, .. } => {
-            command.arg("save").arg(name.as_str()).arg(birthday.to_text())
-        }
-        Change::Register { email, .. } => command.arg("register").arg(name.as_str()).arg(email.as_str()),
-        Change::ChangeEmail { email, .. } => command.arg("email").arg(name.as_str()).arg(email.as_str()),
-        Change::Erase { .. } => command.arg("erase").arg(name.as_str()),
-        Change::Put(User { birthday, email, .. }) => command
-            .arg("put")
-            .arg(name.as_str())
-            .arg(birthday.map(Birthday::to_text).unwrap_or_default())
-            .arg(email.as_ref().map(Email::as_str).unwrap_or_default()),
-    };
-    command
+    fn evaluate(&self, script: &str, change: &Change) -> Cmd {
+        let name = change.name();
+        let bucket = Bucket::of(name);
+        let mut command = cmd("EVALSHA");
+        command.arg(script).arg(3).arg(bucket.user_key(name)).arg(bucket.names_key()).arg(bucket.days_key());
+        let what = match change {
+            Change::SaveBirthday { .. } => "save",
+            Change::Register { .. } => "register",
+            Change::ChangeEmail { .. } => "email",
+            Change::Erase { .. } => "erase",
+            Change::Put(_) => "put",
+        };
+        command.arg(what).arg(name.as_str()).arg(u8::from(self.replicas > 0));
+        match change {
+            Change::SaveBirthday { birthday, .. } => command.arg(birthday.to_text()),
+            Change::Register { email, .. } | Change::ChangeEmail { email, .. } => command.arg(email.as_str()),
+            Change::Erase { .. } => &mut command,
+            Change::Put(User { birthday, email, .. }) => command
+                .arg(birthday.map(Birthday::to_text).unwrap_or_default())
+                .arg(email.as_ref().map(Email::as_str).unwrap_or_default()),
+        };
+        command
+    }
 }

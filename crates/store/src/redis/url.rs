@@ -102,7 +102,7 @@ impl RedisUrl {
     fn parse_rest(topology: Topology, tls: Option<Tls>, rest: &str) -> Result<Self, InvalidRedisUrl> {
         let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         let tls = with_parameters(tls, parameters)?;
-        // A password may hold any sign but '@' and '/' unencoded; people forget to encode the others.
+        // A password may hold any sign but '?' unencoded; people forget to encode the others.
         let (who, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
         let (user, password) = who.split_once(':').map_or((who, None), |(user, rest)| (user, Some(rest)));
         let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -128,7 +128,14 @@ fn with_parameters(mut tls: Option<Tls>, parameters: &str) -> Result<Option<Tls>
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match &mut tls {
             Some(tls) if name == ROOT_CERTIFICATE => tls.roots = Some(decoded(value)?.into()),
-            Some(_) | None => return Err(InvalidRedisUrl::Parameter(name.to_owned())),
+            Some(_) | None => {
+                // What is not a plain word is not a parameter's name, and could be a part of a password, as could
+                // whatever stands before an '@'.
+                let plain = name.len() <= 32
+                    && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                    && !parameters.contains('@');
+                return Err(InvalidRedisUrl::Parameter(if plain { name.into() } else { "…".into() }));
+            }
         }
     }
     Ok(tls)
@@ -218,6 +225,8 @@ mod tests {
             ("redis://:%ff@h", InvalidRedisUrl::Encoding),
             ("redis://h?protocol=resp3", InvalidRedisUrl::Parameter("protocol".into())),
             ("redis://h?sslrootcert=x", InvalidRedisUrl::Parameter("sslrootcert".into())),
+            ("redis://:hunter?2secret@h", InvalidRedisUrl::Parameter("…".into())),
+            ("redis://:hunter?secret=2@h", InvalidRedisUrl::Parameter("…".into())),
         ] {
             match RedisUrl::parse(url).unwrap() {
                 Err(found) => assert_eq!(found, refusal, "{url}"),

@@ -1,18 +1,26 @@
 -- Makes one change to one user, all or nothing, and says how it ended: D(one), U(nchanged), C(onflict), A(bsent).
 -- KEYS: the user's hash, the bucket's names, the bucket's days.
--- ARGV: what to do, the name, the birthday or the address; to put a record, both, '' for what it lacks.
+-- ARGV: what to do, the name, whether replicas are waited for ('1' or '0'), the birthday or the address; to put a
+-- record, both, '' for what it lacks.
 -- Where memory is short, Redis refuses the first write of a script and none after it: what needs memory comes first.
 local user, names, days = KEYS[1], KEYS[2], KEYS[3]
-local what, name, value = ARGV[1], ARGV[2], ARGV[3]
+local what, name, waits, value = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local kept = redis.call('HMGET', user, 'b', 'e')
 local birthday, email = kept[1], kept[2]
+
+-- What is so already may not be so at the replicas yet. Since Redis 7.2 a connection waits only for what it wrote itself,
+-- so it writes something that changes nothing.
+local function unchanged(field, same)
+    if waits then redis.call('HSET', user, field, same) end
+    return 'U'
+end
 
 local function day(text)
     return string.sub(text, -5, -4) .. string.sub(text, -2) .. ':' .. name
 end
 
 if what == 'save' then
-    if birthday == value then return 'U' end
+    if birthday == value then return unchanged('b', value) end
     redis.call('HSET', user, 'b', value)
     redis.call('ZADD', names, 0, name)
     redis.call('ZADD', days, 0, day(value))
@@ -20,15 +28,18 @@ if what == 'save' then
     return 'D'
 end
 if what == 'register' then
-    if email then return email == value and 'U' or 'C' end
+    if email == value then return unchanged('e', value) end
+    if email then return 'C' end
     redis.call('HSET', user, 'e', value)
     redis.call('ZADD', names, 0, name)
     return 'D'
 end
 if what == 'put' then
-    local address = ARGV[4]
+    local address = ARGV[5]
     local saves, registers = value ~= '' and value ~= birthday, address ~= '' and address ~= email
-    if not saves and not registers then return 'U' end
+    if not saves and not registers then
+        return unchanged(value ~= '' and 'b' or 'e', value ~= '' and value or address)
+    end
     if registers then redis.call('HSET', user, 'e', address) end
     if saves then redis.call('HSET', user, 'b', value) end
     redis.call('ZADD', names, 0, name)
@@ -36,9 +47,15 @@ if what == 'put' then
     if saves and birthday and day(birthday) ~= day(value) then redis.call('ZREM', days, day(birthday)) end
     return 'D'
 end
-if not birthday and not email then return 'A' end
+if not birthday and not email then
+    if waits and what == 'erase' then
+        redis.call('ZADD', names, 0, name)
+        redis.call('ZREM', names, name)
+    end
+    return 'A'
+end
 if what == 'email' then
-    if email == value then return 'U' end
+    if email == value then return unchanged('e', value) end
     redis.call('HSET', user, 'e', value)
     return 'D'
 end

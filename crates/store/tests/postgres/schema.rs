@@ -90,3 +90,29 @@ async fn names_are_in_the_order_of_their_bytes_whatever_the_collation() {
     let names: Vec<_> = told.store.users(None, 10).await.unwrap().into_iter().map(|user| user.name).collect();
     assert_eq!(names.iter().map(Name::as_str).collect::<Vec<_>>(), ["B", "Z", "a", "é"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_fails_keeps_no_change_waiting() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    // Who takes connections and hangs up: each attempt to migrate is one.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("postgres://postgres@{}/{database}", nobody.local_addr().unwrap());
+    let attempts = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let counting = std::sync::Arc::clone(&attempts);
+    std::thread::spawn(move || {
+        for _ in nobody.incoming().flatten() {
+            counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    let attempts = || attempts.load(std::sync::atomic::Ordering::SeqCst);
+    let migrate_on_start = Some(place.parse().unwrap());
+    let told = Told::open(&server.url(&database), Options { migrate_on_start, ..Options::default() }).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    let before = attempts();
+    assert!(before > 0, "nobody tried to migrate");
+    for number in 0..20 {
+        save(&told.store, "Anna", numbered(number)).await.unwrap();
+    }
+    assert_eq!(attempts(), before);
+}
