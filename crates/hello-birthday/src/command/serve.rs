@@ -72,7 +72,8 @@ async fn answer(
         Some(listener) => listener,
         None => bind(address)?,
     };
-    say_who_may(listener.local_addr().unwrap_or(address), tokens.as_ref());
+    let listens_on = listener.local_addr().unwrap_or(address);
+    say_who_may(listens_on, tokens.as_ref());
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
@@ -86,6 +87,7 @@ async fn answer(
         almanac: settings.calendar.almanac(),
         readiness: readiness.clone(),
         log,
+        hosts: settings.hosts(listens_on, tokens.as_ref()),
         tokens: tokens.as_ref().map(Source::tokens),
         rate: settings.rate(),
         registry,

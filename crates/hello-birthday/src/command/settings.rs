@@ -25,6 +25,7 @@ use super::redis_settings::RedisSettings;
 use crate::access::{Label, Scopes, Source, TokensFile, parse_day};
 use crate::coming::{DAYS, DAYS_MAX};
 use crate::exchange::{self, Spaces};
+use crate::http::{HostName, Hosts};
 use crate::log::{Filter, Format};
 
 /// Where the data is if nobody says.
@@ -85,6 +86,11 @@ pub(super) struct ServeSettings {
     pub(super) store: StoreSettings,
     #[command(flatten)]
     pub(super) calendar: CalendarSettings,
+    /// A name by which the service may be asked, such as that of a proxy; more than one with commas between them.
+    /// Addresses and localhost need none. If not set: any name with tokens or on an address of a network, else
+    /// none
+    #[arg(long = "host", env = "HELLO_HOSTS", value_name = "NAMES", value_delimiter = ',', value_parser = HostName::parse)]
+    hosts: Vec<HostName>,
     #[command(flatten)]
     access: AccessSettings,
     #[command(flatten)]
@@ -346,6 +352,13 @@ impl ServeSettings {
             )),
             (None, None) => Ok(None),
         }
+    }
+
+    /// By which names it may be asked: where anybody on this machine may do anything, a browser must not be led
+    /// here by a name of somebody else.
+    pub(super) fn hosts(&self, listens_on: SocketAddr, tokens: Option<&Source>) -> Hosts {
+        let is_local = tokens.is_none() && listens_on.ip().to_canonical().is_loopback();
+        if self.hosts.is_empty() && !is_local { Hosts::any() } else { Hosts::local_and(self.hosts.clone()) }
     }
 
     pub(super) fn limits(&self) -> Limits {

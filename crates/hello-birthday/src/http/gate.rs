@@ -26,6 +26,7 @@ use tower::{Layer, Service};
 
 use super::App;
 use super::authorization::Authorization;
+use super::hosts::Hosts;
 use super::metrics::{RequestMetrics, RouteMetrics};
 use super::payload::BodyLimit;
 use super::refusal::Refusal;
@@ -58,6 +59,7 @@ pub(super) fn router(
     log: &Log,
     metrics: &RequestMetrics,
     rate: Option<&Arc<Rate>>,
+    hosts: &Hosts,
     authorization: &Authorization,
 ) -> Router {
     let gate = |path: &'static str, endpoints: Option<Vec<Endpoint>>| GateLayer {
@@ -66,6 +68,7 @@ pub(super) fn router(
             endpoints,
             metrics: metrics.route(path),
             log: log.clone(),
+            hosts: hosts.clone(),
             authorization: authorization.clone(),
             // Whoever looks after the service is never told to come back later.
             rate: rate.filter(|_| !path.starts_with("/-/")).cloned(),
@@ -87,6 +90,7 @@ struct Row {
     endpoints: Option<Vec<Endpoint>>,
     metrics: RouteMetrics,
     log: Log,
+    hosts: Hosts,
     authorization: Authorization,
     rate: Option<Arc<Rate>>,
 }
@@ -157,7 +161,7 @@ impl Row {
         if let (Some(rate), Some(Peer(address))) = (&self.rate, request.extensions().get()) {
             rate.check(*address, Instant::now()).map_err(Refusal::too_many_requests)?;
         }
-        check_head(request)?;
+        check_head(request, &self.hosts)?;
         same_site::check(request)?;
         let Some(endpoints) = &self.endpoints else {
             return self.without_route(request.method(), request.uri());
@@ -227,7 +231,7 @@ fn followed<'a>(endpoints: &'a [Endpoint], method: &Method) -> Option<&'a Endpoi
 }
 
 /// The rules that hold whatever is asked for.
-fn check_head(request: &Request) -> Result<(), Refusal> {
+fn check_head(request: &Request, hosts: &Hosts) -> Result<(), Refusal> {
     let (uri, headers) = (request.uri(), request.headers());
     if URI_PART_BYTES < uri.path().len().max(uri.query().map_or(0, str::len)) {
         return Err(Refusal::uri_too_long(URI_PART_BYTES));
@@ -235,7 +239,7 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
     if HEADER_BYTES < headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum() {
         return Err(Refusal::headers_too_long(HEADER_BYTES));
     }
-    check_host(request.version(), uri, headers)?;
+    check_host(request.version(), uri, headers, hosts)?;
     let codings =
         headers.get_all(TRANSFER_ENCODING).iter().map(|value| value.as_bytes().split(|byte| *byte == b','));
     if 1 < codings.flatten().count() {
@@ -246,10 +250,11 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 without exactly one Host is refused. An absolute target names the
-/// host as well (section 3.2.2); the two must agree, or somebody in between was misled.
-fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), uri.authority()) {
+/// host as well (section 3.2.2); the two must agree, or somebody in between was misled. A browser always sends
+/// one, so that it is no name of somebody else's page is looked at where there is one.
+fn check_host(version: Version, uri: &Uri, headers: &HeaderMap, hosts: &Hosts) -> Result<(), Refusal> {
+    let mut sent = headers.get_all(HOST).iter();
+    match (sent.next(), sent.next(), uri.authority()) {
         (Some(_), Some(_), _) => Err(Refusal::bad_request("send the Host header exactly once")),
         (None, _, _) if version == Version::HTTP_11 => Err(Refusal::bad_request("send the Host header")),
         (None, _, _) => Ok(()),
@@ -262,7 +267,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Re
                 (Some(host), Some(authority)) if host != *authority => {
                     Err(Refusal::bad_request("send a Host header that agrees with the request's target"))
                 }
-                (Some(_), _) => Ok(()),
+                (Some(host), _) => hosts.check(&host),
             }
         }
     }

@@ -412,7 +412,7 @@ async fn a_service_that_is_told_to_stop_finishes_what_it_began_and_keeps_it() {
     let body = r#"{"dateOfBirth": "1991-07-16"}"#;
     let (begun, rest) = body.split_at(10);
     let mut stream = TcpStream::connect(client.address).await.unwrap();
-    let head = format!("PUT /hello/{slow} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
+    let head = format!("PUT /hello/{slow} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
     let expect = "Expect: 100-continue\r\n\r\n";
     stream.write_all(format!("{head}{expect}").as_bytes()).await.unwrap();
     // The service asks for the body, so it is at this request.
