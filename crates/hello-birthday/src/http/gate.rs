@@ -40,6 +40,9 @@ use crate::log::{Log, RequestLine};
 const URI_PART_BYTES: usize = 2 << 10;
 /// The most bytes of the headers, with the four that HTTP/1 puts around each.
 const HEADER_BYTES: usize = 8 << 10;
+/// What is counted for a request that its client gave up. No answer has this status: it is nginx's, which those
+/// who read logs know.
+const GIVEN_UP: u16 = 499;
 /// The label of what has no route.
 const NO_ROUTE: &str = "none";
 
@@ -139,14 +142,60 @@ where
             Ok(Admitted::Answered(response)) => Either::Right(ready(response)),
             Err(refusal) => Either::Right(ready(refusal.into_response())),
         };
+        let asked = Asked { row, method, ids, token, start, is_answered: false };
         Box::pin(async move {
             let mut response = match answer {
                 Either::Left(answer) => answer.await?.into_response(),
                 Either::Right(answer) => answer.await,
             };
-            row.finish(&method, &ids, token.as_ref(), start, &mut response);
+            asked.finish(&mut response);
             Ok(response)
         })
+    }
+}
+
+/// A request that is counted and logged once, however it ends.
+struct Asked {
+    row: Arc<Row>,
+    method: Method,
+    ids: Ids,
+    token: Option<TokenId>,
+    start: Instant,
+    is_answered: bool,
+}
+
+impl Asked {
+    fn finish(mut self, response: &mut Response) {
+        let headers = response.headers_mut();
+        for (name, value) in HEADERS {
+            headers.entry(name).or_insert(value);
+        }
+        self.ids.echo(headers);
+        self.is_answered = true;
+        self.tell(response.status().as_u16());
+    }
+
+    fn tell(&self, status: u16) {
+        let duration = self.start.elapsed();
+        let method = self.row.metrics.count(&self.method, status, duration);
+        self.row.log.request(&RequestLine {
+            method,
+            route: self.row.path,
+            status,
+            duration,
+            request_id: self.ids.request_id(),
+            trace_id: self.ids.trace_id(),
+            token_id: self.token.as_ref().map(TokenId::as_str),
+        });
+    }
+}
+
+/// Nobody waits for the answer any more. A panic, which also ends a request, is counted as such.
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_answered && !std::thread::panicking() {
+            self.tell(GIVEN_UP);
+        }
     }
 }
 
@@ -190,32 +239,6 @@ impl Row {
             _ => Err(Refusal::unknown_path()),
         }
     }
-
-    fn finish(
-        &self,
-        method: &Method,
-        ids: &Ids,
-        token: Option<&TokenId>,
-        start: Instant,
-        response: &mut Response,
-    ) {
-        let headers = response.headers_mut();
-        for (name, value) in HEADERS {
-            headers.entry(name).or_insert(value);
-        }
-        ids.echo(headers);
-        let (status, duration) = (response.status().as_u16(), start.elapsed());
-        let method = self.metrics.count(method, status, duration);
-        self.log.request(&RequestLine {
-            method,
-            route: self.path,
-            status,
-            duration,
-            request_id: ids.request_id(),
-            trace_id: ids.trace_id(),
-            token_id: token.map(TokenId::as_str),
-        });
-    }
 }
 
 /// The endpoint whose rules a request of that method follows.
@@ -250,8 +273,8 @@ fn check_head(request: &Request, hosts: &Hosts) -> Result<(), Refusal> {
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 without exactly one Host is refused. An absolute target names the
-/// host as well (section 3.2.2); the two must agree, or somebody in between was misled. A browser always sends
-/// one, so that it is no name of somebody else's page is looked at where there is one.
+/// host as well (section 3.2.2); the two must agree, or somebody in between was misled. Whether the name is one of
+/// ours is asked where there is one: a browser always sends it.
 fn check_host(version: Version, uri: &Uri, headers: &HeaderMap, hosts: &Hosts) -> Result<(), Refusal> {
     let mut sent = headers.get_all(HOST).iter();
     match (sent.next(), sent.next(), uri.authority()) {
