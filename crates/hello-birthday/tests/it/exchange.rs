@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -57,6 +58,19 @@ fn what_is_exported_and_imported_elsewhere_is_exported_the_same() {
     assert_eq!(again.stderr.trim(), "0 records were imported, 3 were there already");
     let refused = command("export", &first, &[exported.to_str().unwrap()]);
     assert_eq!(refused.code, Some(1), "a file that is there is never replaced: {refused:?}");
+}
+
+#[test]
+fn an_import_that_fails_doesnt_wait_for_the_end_of_its_input() {
+    let folder = Folder::new();
+    let database = folder.path("a.db");
+    let mut service = Program::start(&mut serve(&database));
+    service.client();
+    let store = format!("sqlite:{}", database.display());
+    let mut command = program(&["import", "--store", &store]);
+    let ended = Program::start_with(&mut command, Stdio::piped()).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.sentence().contains("is in use"), "{ended:?}");
 }
 
 #[test]
