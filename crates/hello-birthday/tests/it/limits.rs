@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::process::{Program, program};
 use crate::wire::{Wire, allow_many_files};
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const DATE: &str = r#"{"dateOfBirth": "2000-01-01"}"#;
 /// A request whose 100 says that the service waits for its body.
 const PUT: &str = "PUT /hello/Anna HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 29\r\n\r\n";
