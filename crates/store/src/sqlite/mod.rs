@@ -156,7 +156,7 @@ impl Sqlite {
         if let Some(reason) = &*self.shared.broken.borrow() {
             return Err(StoreError::NotApplied(Reason::Unavailable(Arc::clone(reason))));
         }
-        self.shared.readers.read_elsewhere(rows::touch).await
+        self.shared.readers.read_patiently(rows::touch).await
     }
 
     pub(crate) async fn broken(&self) -> String {

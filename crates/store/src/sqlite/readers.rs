@@ -23,7 +23,7 @@ use super::connection::{Place, spawn};
 use super::failure::classify;
 use crate::{ANSWER_WITHIN, OpenError, Reason, StoreError};
 
-/// The most readers; a thread has one of its own as long as there are no more threads than this.
+/// The most readers of the threads that answer, and of those that may wait for a disk.
 const READERS_MAX: usize = 16;
 /// How often reads are looked at; one that is seen twice is slow.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -32,12 +32,15 @@ const CALM_LOOKS: u32 = 40;
 
 /// The readers, and the counter by which they know whether their snapshot is the present.
 pub(super) struct Readers {
-    slots: Vec<Slot>,
+    /// For the threads that answer: one fewer than there are, so that one never waits for a disk.
+    here: Vec<Slot>,
+    /// For threads that nobody else waits for.
+    elsewhere: Vec<Slot>,
+    /// For each of the latter.
+    places: Arc<Semaphore>,
     commits: AtomicU64,
     /// Whether snapshots are kept. The store in memory has one connection, which the writer needs too.
     keep: Keep,
-    /// For each read that may be under way.
-    places: Arc<Semaphore>,
     /// Whether the disk lets reads wait.
     slow: AtomicBool,
 }
@@ -52,12 +55,28 @@ struct Locked {
     turns: AtomicU64,
 }
 
-/// A read that is under way, however it ends.
-struct Turn<'a>(&'a AtomicU64);
+/// A reader while a read is under way, however that ends.
+struct Taken<'a> {
+    reader: MutexGuard<'a, Reader>,
+    turns: &'a AtomicU64,
+}
 
-impl Drop for Turn<'_> {
+impl<'a> Taken<'a> {
+    fn begin(reader: MutexGuard<'a, Reader>, slot: &'a Slot) -> Self {
+        let taken = Self { reader, turns: &slot.0.turns };
+        taken.turn();
+        taken
+    }
+
+    /// Nobody else counts while the reader is locked.
+    fn turn(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.turn();
     }
 }
 
@@ -92,31 +111,26 @@ impl Slot {
             Err(TryLockError::WouldBlock) => None,
         }
     }
-
-    fn begin(&self) -> Turn<'_> {
-        self.0.turns.fetch_add(1, Ordering::Relaxed);
-        Turn(&self.0.turns)
-    }
 }
 
 impl Readers {
-    /// One reader for each thread that the machine runs at once.
+    /// Those of a file.
     pub(super) fn open(place: &Place) -> Result<Self, OpenError> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
-        let slots = (0..=threads).map(|_| Ok(Slot::new(place.open_reader()?)));
-        Ok(Self::of(slots.collect::<Result<_, _>>()?, Keep::Snapshots))
+        let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        let readers = threads.saturating_sub(1).clamp(1, READERS_MAX);
+        let open = || (0..readers).map(|_| Ok(Slot::new(place.open_reader()?))).collect::<Result<_, _>>();
+        Ok(Self::of(open()?, open()?, Keep::Snapshots))
     }
 
     /// A single reader on the writer's own connection, and that connection for the writer.
     pub(super) fn sharing(connection: Connection) -> (Self, Slot) {
         let slot = Slot::new(connection);
-        (Self::of(vec![slot.clone()], Keep::Nothing), slot)
+        (Self::of(vec![slot.clone()], Vec::new(), Keep::Nothing), slot)
     }
 
-    fn of(slots: Vec<Slot>, keep: Keep) -> Self {
-        let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
-        let places = Arc::new(Semaphore::new(threads.saturating_sub(1).max(1)));
-        Self { slots, commits: AtomicU64::new(0), keep, places, slow: AtomicBool::new(false) }
+    fn of(here: Vec<Slot>, elsewhere: Vec<Slot>, keep: Keep) -> Self {
+        let places = Arc::new(Semaphore::new(elsewhere.len()));
+        Self { here, elsewhere, places, commits: AtomicU64::new(0), keep, slow: AtomicBool::new(false) }
     }
 
     /// Runs one query on what is committed now, in time.
@@ -124,17 +138,42 @@ impl Readers {
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if !self.slow.load(Ordering::Relaxed)
-            && let Ok(_place) = self.places.try_acquire()
-        {
-            return self.read_here(query);
+        match self.read_here(query) {
+            Ok(answer) => answer,
+            // In a box: a request that is answered at once needs no room for this.
+            Err(query) => Box::pin(self.read_elsewhere(query)).await,
         }
-        // In a box: a request that is answered at once needs no room for this.
-        Box::pin(self.read_elsewhere(query)).await
     }
 
-    /// The same on a thread that nobody else waits for.
-    pub(super) async fn read_elsewhere<T: Send + 'static>(
+    /// The same, and never on the thread that asks if there is a disk to wait for.
+    pub(super) async fn read_patiently<T: Send + 'static>(
+        self: &Arc<Self>,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.keep {
+            Keep::Nothing => self.read(query).await,
+            Keep::Snapshots => self.read_elsewhere(query).await,
+        }
+    }
+
+    /// On the thread that asks, which is by far the cheapest way; gives the query back where that thread could
+    /// wait for a slow disk, or is the last one that doesn't.
+    fn read_here<T, Q: FnOnce(&Connection) -> rusqlite::Result<T>>(
+        &self,
+        query: Q,
+    ) -> Result<Result<T, StoreError>, Q> {
+        let taken = match self.keep {
+            Keep::Nothing => Some(Taken::begin(self.here[0].lock(), &self.here[0])),
+            Keep::Snapshots if self.slow.load(Ordering::Relaxed) => None,
+            Keep::Snapshots => take_free(&self.here),
+        };
+        match taken {
+            Some(taken) => Ok(self.read_by(taken, query)),
+            None => Err(query),
+        }
+    }
+
+    async fn read_elsewhere<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -144,7 +183,13 @@ impl Readers {
             let read = move || {
                 // Kept until the disk has answered, whoever still waits for that.
                 let _place = place;
-                readers.read_here(query)
+                loop {
+                    // Who has a place has a reader, but for the moment in which the writer looks at it.
+                    if let Some(taken) = take_free(&readers.elsewhere) {
+                        return readers.read_by(taken, query);
+                    }
+                    std::thread::yield_now();
+                }
             };
             tokio::task::spawn_blocking(read).await
         };
@@ -157,22 +202,21 @@ impl Readers {
         }
     }
 
-    fn read_here<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let (slot, mut reader) = self.free_slot();
-        let _turn = slot.begin();
-        let answer = self.refresh(&mut reader).and_then(|()| query(&reader.connection));
+    fn read_by<T>(
+        &self,
+        mut taken: Taken<'_>,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let reader = &mut *taken.reader;
+        let answer = self.refresh(reader).and_then(|()| query(&reader.connection));
         answer.map_err(|error| {
             reader.release();
             StoreError::NotApplied(classify(&error).reason)
         })
     }
 
-    /// This thread's own, unless that is held up.
-    fn free_slot(&self) -> (&Slot, MutexGuard<'_, Reader>) {
-        let (before, own_and_after) = self.slots.split_at(slot_of_this_thread() % self.slots.len());
-        let mut slots = own_and_after.iter().chain(before);
-        let free = slots.find_map(|slot| Some((slot, slot.try_lock()?)));
-        free.unwrap_or_else(|| (&own_and_after[0], own_and_after[0].lock()))
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.here.iter().chain(&self.elsewhere)
     }
 
     /// Tells the readers that their snapshots are the past. Called after a commit and before its
@@ -189,7 +233,7 @@ impl Readers {
         }
         let present = self.commits.load(Ordering::Acquire);
         let mut all = true;
-        for slot in &self.slots {
+        for slot in self.slots() {
             match slot.try_lock() {
                 Some(mut reader) if reader.snapshot.is_some_and(|snapshot| snapshot != present) => {
                     reader.release();
@@ -204,7 +248,7 @@ impl Readers {
     /// Whether a read is under way that was so at the last look, which saw these turns.
     fn is_any_seen_again(&self, seen: &mut [u64]) -> bool {
         let mut any = false;
-        for (slot, seen) in self.slots.iter().zip(seen) {
+        for (slot, seen) in self.slots().zip(seen) {
             let turns = slot.0.turns.load(Ordering::Relaxed);
             any |= turns % 2 == 1 && turns == *seen;
             *seen = turns;
@@ -246,7 +290,7 @@ pub(super) fn start_watch(
 ) -> Result<JoinHandle<()>, OpenError> {
     let runtime = Handle::try_current().ok();
     spawn("sqlite-watch", move || {
-        let mut seen = vec![0; readers.slots.len()];
+        let mut seen = vec![0; readers.slots().count()];
         let mut calm = CALM_LOOKS;
         while !closing.load(Ordering::Relaxed) {
             std::thread::park_timeout(LOOK_EVERY);
@@ -266,6 +310,13 @@ pub(super) fn start_watch(
             }
         }
     })
+}
+
+/// This thread's own, unless somebody has that, or else any that is free.
+fn take_free(slots: &[Slot]) -> Option<Taken<'_>> {
+    let (before, own_and_after) = slots.split_at(slot_of_this_thread() % slots.len());
+    let mut slots = own_and_after.iter().chain(before);
+    slots.find_map(|slot| Some(Taken::begin(slot.try_lock()?, slot)))
 }
 
 /// Threads get numbers in the order in which they first read.
