@@ -88,7 +88,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// The same, by another name.
-    pub(crate) fn to_host(self, host: &str) -> Self {
+    pub(crate) fn asking_for(self, host: &str) -> Self {
         Self { host: host.to_owned(), ..self }
     }
 

@@ -220,7 +220,6 @@ async fn a_panic_while_reading_keeps_no_log_from_being_cut() {
     let (_folder, path) = folder();
     let sqlite = open(&path);
     let readers = Arc::clone(&sqlite.shared.readers);
-    #[expect(clippy::panic, reason = "the fault")]
     let fault =
         tokio::spawn(async move { readers.read(|_| -> rusqlite::Result<()> { panic!("a fault") }).await });
     assert!(fault.await.unwrap_err().is_panic());
