@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 
 use birthday::{Almanac, LeapDay, find_zone};
-use hello_birthday::http::{MetricsOn, Parts, Readiness, Service};
+use hello_birthday::http::{Hosts, MetricsOn, Parts, Readiness, Service};
 use hello_birthday::log::Log;
 use libfuzzer_sys::fuzz_target;
 use prometheus_client::registry::Registry;
@@ -25,6 +25,7 @@ static APP: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
             almanac: Almanac::new(find_zone("UTC").unwrap(), LeapDay::Feb28, Arc::new(clock)),
             readiness: Readiness::default(),
             log: Log::nowhere().unwrap(),
+            hosts: Hosts::any(),
             tokens: None,
             rate: None,
             registry,

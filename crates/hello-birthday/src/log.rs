@@ -33,6 +33,14 @@ pub enum Format {
     Json,
 }
 
+/// Shows what a command warns of, to who called it. `serve` has a [`Log`] instead.
+pub fn warn_on_stderr() {
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).without_time();
+    let warnings = Targets::new().with_default(tracing::Level::WARN);
+    // An error means that events are shown already.
+    let _ = tracing_subscriber::registry().with(warnings).with(lines.with_writer(io::stderr)).try_init();
+}
+
 /// Which lines are written, such as `info` or `info,request=off`.
 #[derive(Clone, Debug)]
 pub struct Filter(Targets);

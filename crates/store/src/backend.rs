@@ -130,7 +130,7 @@ impl Backend {
 
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.birthday(name),
+            Self::Sqlite(sqlite) => sqlite.birthday(name).await,
             Self::Postgres(postgres) => postgres.birthday(name).await,
             Self::Redis(redis) => redis.birthday(name).await,
         }
@@ -138,7 +138,7 @@ impl Backend {
 
     pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.user(name),
+            Self::Sqlite(sqlite) => sqlite.user(name).await,
             Self::Postgres(postgres) => postgres.user(name).await,
             Self::Redis(redis) => redis.user(name).await,
         }
@@ -146,7 +146,7 @@ impl Backend {
 
     pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.users(after, limit),
+            Self::Sqlite(sqlite) => sqlite.users(after, limit).await,
             Self::Postgres(postgres) => postgres.users(after, limit).await,
             Self::Redis(redis) => redis.users(after, limit).await,
         }
@@ -159,7 +159,7 @@ impl Backend {
         limit: usize,
     ) -> Result<Vec<(Name, Birthday)>, StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.birthdays(spans, after, limit),
+            Self::Sqlite(sqlite) => sqlite.birthdays(spans, after, limit).await,
             Self::Postgres(postgres) => postgres.birthdays(spans, after, limit).await,
             Self::Redis(redis) => redis.birthdays(spans, after, limit).await,
         }
@@ -175,7 +175,7 @@ impl Backend {
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.ping(),
+            Self::Sqlite(sqlite) => sqlite.ping().await,
             Self::Postgres(postgres) => postgres.ping().await,
             Self::Redis(redis) => redis.ping().await,
         }

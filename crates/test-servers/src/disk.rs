@@ -39,6 +39,18 @@ impl SmallDisk {
         self.0.path()
     }
 
+    /// Takes all the room but so many bytes.
+    ///
+    /// # Panics
+    /// As [`SmallDisk::fill`] does.
+    pub fn fill_but(&self, bytes: u64) {
+        self.fill();
+        let ballast = fs::File::options().write(true).open(self.ballast());
+        let cut =
+            ballast.and_then(|ballast| ballast.set_len(ballast.metadata()?.len().saturating_sub(bytes)));
+        assert!(cut.is_ok(), "there is no room: {cut:?}");
+    }
+
     /// Takes all the room that is left.
     ///
     /// # Panics

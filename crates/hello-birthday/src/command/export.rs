@@ -1,8 +1,8 @@
 //! `export`: write every record, in the order of their names' bytes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use store::Store;
@@ -19,25 +19,70 @@ pub(super) fn run(settings: &ExportSettings) -> Result<(), Failure> {
     let format = settings.format()?;
     let progress = progress::counter();
     let records = with_store_to_read(&settings.store, async |store| match &settings.file {
-        None => write_all(store, format, io::stdout().lock(), &progress).await,
-        Some(path) => write_all(store, format, create(path)?, &progress).await,
+        None => write_all(store, format, &mut io::stdout().lock(), &progress).await,
+        Some(path) => write_file(store, format, path, &progress).await,
     });
     progress.finish_and_clear();
     progress::say(&format!("{} records were exported", records?));
     Ok(())
 }
 
+/// The file gets its name once it is whole and on the disk: one that was broken off is never mistaken for one.
+async fn write_file(
+    store: &Store,
+    format: Output,
+    path: &Path,
+    progress: &ProgressBar,
+) -> Result<u64, Failure> {
+    if path.exists() {
+        return Err(unwritten(path)(io::ErrorKind::AlreadyExists.into()));
+    }
+    let partial = partial(path);
+    let mut file = create(&partial)?;
+    let written = write_all(store, format, &mut file, progress).await;
+    let written = written.and_then(|records| {
+        file.sync_all().map_err(unwritten(&partial))?;
+        publish(&partial, path).map_err(unwritten(path))?;
+        Ok(records)
+    });
+    // It has its other name now, or is of no use; nor is the failure to remove it.
+    let _ = fs::remove_file(&partial);
+    written
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
 /// Personal data: the file is for its owner alone, and never replaces another.
 fn create(path: &Path) -> Result<File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
-    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    file.map_err(|error| Failure::Failed(format!("{} can't be written: {error}", path.display())))
+    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(unwritten(path))
+}
+
+/// Gives the file its name, durably, and never that of another.
+fn publish(partial: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(partial, path) {
+        // Not every file system lets a file have two names.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
+            fs::rename(partial, path)?;
+        }
+        linked => linked?,
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+fn unwritten(path: &Path) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::Failed(format!("{} can't be written: {error}", path.display()))
 }
 
 async fn write_all(
     store: &Store,
     format: Output,
-    out: impl Write,
+    out: &mut impl Write,
     progress: &ProgressBar,
 ) -> Result<u64, Failure> {
     let unwritten = |error: io::Error| Failure::Failed(format!("the export can't be written: {error}"));

@@ -60,7 +60,7 @@ fn take_in(settings: &ImportSettings, records: Records) -> Result<Tally, Failure
     let (location, options) = (settings.store.location()?, settings.store.options()?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let reader = tokio::task::spawn_blocking(|| read_batches(records, sender));
         let progress = progress::counter();
@@ -72,7 +72,10 @@ fn take_in(settings: &ImportSettings, records: Records) -> Result<Tally, Failure
         let tally = reader.await.map_err(Failure::failed)?;
         progress::say(&format!("{taken} records were imported, {unchanged} were there already"));
         tally
-    })
+    });
+    // Where the store has failed, nobody waits for an input that may never end.
+    runtime.shutdown_background();
+    result
 }
 
 /// Reads until there is nothing more, or nobody who takes it: whoever doesn't has failed, and says so itself.

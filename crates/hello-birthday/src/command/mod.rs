@@ -25,6 +25,7 @@ pub use settings::Cli;
 use settings::{Command, StoreSettings, UsageError};
 
 use crate::http::OPENAPI;
+use crate::log;
 
 /// Why a command ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,11 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let result = match cli.into_command() {
+    let command = cli.into_command();
+    if !matches!(command, Command::Serve(_)) {
+        log::warn_on_stderr();
+    }
+    let result = match command {
         Command::Serve(settings) => serve::run(&settings),
         Command::Migrate(settings) => migrate::run(&settings),
         Command::Export(settings) => export::run(&settings),
@@ -115,6 +120,13 @@ pub fn run() -> ExitCode {
 fn hide_what_panics_say() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a fault of the program: please report it");
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(place, "a fault of the program: please report it");
+        } else {
+            let _ = writeln!(
+                std::io::stderr(),
+                "hello-birthday: a fault of the program at {place}: please report it"
+            );
+        }
     }));
 }

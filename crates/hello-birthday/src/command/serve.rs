@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -23,6 +24,10 @@ use crate::process;
 /// How the listener for metrics ends, once the other has: at once, but for a scrape that is being answered.
 const END_OF_METRICS: Drain = Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) };
 
+/// Threads beside those that the machine runs at once: the embedded store leaves one free of reads, which may wait
+/// for a disk.
+const THREADS_FREE: usize = 1;
+
 pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
     let mut registry = Registry::default();
     process::register(&mut registry);
@@ -30,8 +35,9 @@ pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
     let (log, writer) = Log::start(std::io::stderr(), settings.log.log_format, filter, &mut registry)
         .map_err(Failure::failed)?;
     log.take_events(filter).map_err(Failure::failed)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let threads = available_parallelism().map_or(1, usize::from) + THREADS_FREE;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(Failure::failed)?;
     let result = runtime.block_on(serve(settings, log, registry));
     // What is still running now was told to stop and did not; the end of the program stops it.
     runtime.shutdown_background();
@@ -66,7 +72,8 @@ async fn answer(
         Some(listener) => listener,
         None => bind(address)?,
     };
-    say_who_may(listener.local_addr().unwrap_or(address), tokens.as_ref());
+    let listens_on = listener.local_addr().unwrap_or(address);
+    say_who_may(listens_on, tokens.as_ref());
     let metrics_listener = settings.metrics_listen.map(bind).transpose()?;
     let metrics_on = if metrics_listener.is_some() { MetricsOn::Own } else { MetricsOn::Main };
     let connections = server::Metrics::register(&mut registry);
@@ -81,6 +88,7 @@ async fn answer(
         almanac: settings.calendar.almanac(),
         readiness: readiness.clone(),
         log,
+        hosts: settings.hosts(listens_on, tokens.as_ref()),
         tokens: tokens.as_ref().map(Source::tokens),
         rate: settings.rate(),
         registry,

@@ -25,6 +25,7 @@ use super::redis_settings::RedisSettings;
 use crate::access::{Label, Scopes, Source, TokensFile, parse_day};
 use crate::coming::{DAYS, DAYS_MAX};
 use crate::exchange::{self, Spaces};
+use crate::http::{HostName, Hosts};
 use crate::log::{Filter, Format};
 
 /// Where the data is if nobody says.
@@ -85,6 +86,11 @@ pub(super) struct ServeSettings {
     pub(super) store: StoreSettings,
     #[command(flatten)]
     pub(super) calendar: CalendarSettings,
+    /// A name by which the service may be asked, such as that of a proxy; more than one with commas between them.
+    /// Addresses and localhost need none. If not set: any name with tokens or on an address of a network, else
+    /// none
+    #[arg(long = "host", env = "HELLO_HOSTS", value_name = "NAMES", value_delimiter = ',', value_parser = HostName::parse)]
+    hosts: Vec<HostName>,
     #[command(flatten)]
     access: AccessSettings,
     #[command(flatten)]
@@ -184,13 +190,26 @@ enum Rule {
 }
 
 #[derive(Args, Clone, Debug)]
-struct AccessSettings {
+struct TokensSettings {
     /// A file that lists who may do what, one token a line; without it, anybody may do anything
     #[arg(long, env = "HELLO_TOKENS_FILE", value_name = "FILE")]
     tokens_file: Option<PathBuf>,
     /// The lines of such a file themselves, for where nothing can mount one; they change by a restart
     #[arg(long, env = "HELLO_TOKENS", hide_env_values = true, value_name = "LINES")]
     tokens: Option<Secret>,
+}
+
+/// The same without the variables where there is a flag.
+#[derive(Clone, Debug)]
+struct TokensListed {
+    settings: TokensSettings,
+    set_by: SetBy,
+}
+
+#[derive(Args, Clone, Debug)]
+struct AccessSettings {
+    #[command(flatten)]
+    listed: TokensListed,
     /// Don't start without tokens
     #[arg(long, env = "HELLO_REQUIRE_AUTH", value_parser = BoolishValueParser::new())]
     require_auth: bool,
@@ -328,10 +347,14 @@ impl ServeSettings {
 
     /// What says who may do what; `None` where anybody may do anything.
     pub(super) fn tokens(&self) -> Result<Option<Source>, UsageError> {
-        let AccessSettings { tokens_file, tokens, require_auth } = &self.access;
-        match (tokens_file, tokens) {
+        let AccessSettings { listed: TokensListed { settings, set_by }, require_auth } = &self.access;
+        match (&settings.tokens_file, &settings.tokens) {
             (Some(_), Some(_)) => {
-                Err(UsageError::new("HELLO_TOKENS_FILE and HELLO_TOKENS are both set; set one of them"))
+                let both = match set_by {
+                    SetBy::Flag => "--tokens-file and --tokens",
+                    SetBy::Variable => "HELLO_TOKENS_FILE and HELLO_TOKENS",
+                };
+                Err(UsageError(format!("{both} are both set; set one of them")))
             }
             (Some(path), None) => {
                 TokensFile::open(path).map(|file| Some(Source::File(file))).map_err(|error| {
@@ -346,6 +369,13 @@ impl ServeSettings {
             )),
             (None, None) => Ok(None),
         }
+    }
+
+    /// By which names it may be asked: where anybody on this machine may do anything, a browser must not be led
+    /// here by a name of somebody else.
+    pub(super) fn hosts(&self, listens_on: SocketAddr, tokens: Option<&Source>) -> Hosts {
+        let is_local = tokens.is_none() && listens_on.ip().to_canonical().is_loopback();
+        if self.hosts.is_empty() && !is_local { Hosts::any() } else { Hosts::local_and(self.hosts.clone()) }
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -458,20 +488,50 @@ impl StoreSettings {
 
 impl FromArgMatches for StoreUrl {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let UrlSettings { store, store_file } = UrlSettings::from_arg_matches(matches)?;
-        let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let (url, file) = (is_flag("store"), is_flag("store_file"));
-        if !url && !file {
-            return Ok(Self { settings: UrlSettings { store, store_file }, set_by: SetBy::Variable });
-        }
-        let (store, store_file) = (store.filter(|_| url), store_file.filter(|_| file));
-        Ok(Self { settings: UrlSettings { store, store_file }, set_by: SetBy::Flag })
+        let UrlSettings { mut store, mut store_file } = UrlSettings::from_arg_matches(matches)?;
+        let set_by = flag_wins(matches, ("store", &mut store), ("store_file", &mut store_file));
+        Ok(Self { settings: UrlSettings { store, store_file }, set_by })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+impl FromArgMatches for TokensListed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let TokensSettings { mut tokens_file, mut tokens } = TokensSettings::from_arg_matches(matches)?;
+        let set_by = flag_wins(matches, ("tokens_file", &mut tokens_file), ("tokens", &mut tokens));
+        Ok(Self { settings: TokensSettings { tokens_file, tokens }, set_by })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for TokensListed {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        TokensSettings::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        TokensSettings::augment_args_for_update(command)
+    }
+}
+
+/// Of two settings that say the same, takes away what a variable says where one has a flag.
+fn flag_wins<A, B>(matches: &ArgMatches, a: (&str, &mut Option<A>), b: (&str, &mut Option<B>)) -> SetBy {
+    let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+    match (is_flag(a.0), is_flag(b.0)) {
+        (false, false) => return SetBy::Variable,
+        (true, false) => *b.1 = None,
+        (false, true) => *a.1 = None,
+        (true, true) => {}
+    }
+    SetBy::Flag
 }
 
 impl Args for StoreUrl {

@@ -26,6 +26,7 @@ use tower::{Layer, Service};
 
 use super::App;
 use super::authorization::Authorization;
+use super::hosts::Hosts;
 use super::metrics::{RequestMetrics, RouteMetrics};
 use super::payload::BodyLimit;
 use super::refusal::Refusal;
@@ -39,6 +40,9 @@ use crate::log::{Log, RequestLine};
 const URI_PART_BYTES: usize = 2 << 10;
 /// The most bytes of the headers, with the four that HTTP/1 puts around each.
 const HEADER_BYTES: usize = 8 << 10;
+/// What is counted for a request that its client gave up. No answer has this status: it is nginx's, which those
+/// who read logs know.
+const GIVEN_UP: u16 = 499;
 /// The label of what has no route.
 const NO_ROUTE: &str = "none";
 
@@ -58,6 +62,7 @@ pub(super) fn router(
     log: &Log,
     metrics: &RequestMetrics,
     rate: Option<&Arc<Rate>>,
+    hosts: &Hosts,
     authorization: &Authorization,
 ) -> Router {
     let gate = |path: &'static str, endpoints: Option<Vec<Endpoint>>| GateLayer {
@@ -66,6 +71,7 @@ pub(super) fn router(
             metrics: metrics.route(path, endpoints.as_deref().unwrap_or_default()),
             endpoints,
             log: log.clone(),
+            hosts: hosts.clone(),
             authorization: authorization.clone(),
             // Whoever looks after the service is never told to come back later.
             rate: rate.filter(|_| !path.starts_with("/-/")).cloned(),
@@ -87,6 +93,7 @@ struct Row {
     endpoints: Option<Vec<Endpoint>>,
     metrics: RouteMetrics,
     log: Log,
+    hosts: Hosts,
     authorization: Authorization,
     rate: Option<Arc<Rate>>,
 }
@@ -135,14 +142,60 @@ where
             Ok(Admitted::Answered(response)) => Either::Right(ready(response)),
             Err(refusal) => Either::Right(ready(refusal.into_response())),
         };
+        let asked = Asked { row, method, ids, token, start, is_answered: false };
         Box::pin(async move {
             let mut response = match answer {
                 Either::Left(answer) => answer.await?.into_response(),
                 Either::Right(answer) => answer.await,
             };
-            row.finish(&method, &ids, token.as_ref(), start, &mut response);
+            asked.finish(&mut response);
             Ok(response)
         })
+    }
+}
+
+/// A request that is counted and logged once, however it ends.
+struct Asked {
+    row: Arc<Row>,
+    method: Method,
+    ids: Ids,
+    token: Option<TokenId>,
+    start: Instant,
+    is_answered: bool,
+}
+
+impl Asked {
+    fn finish(mut self, response: &mut Response) {
+        let headers = response.headers_mut();
+        for (name, value) in HEADERS {
+            headers.entry(name).or_insert(value);
+        }
+        self.ids.echo(headers);
+        self.is_answered = true;
+        self.tell(response.status().as_u16());
+    }
+
+    fn tell(&self, status: u16) {
+        let duration = self.start.elapsed();
+        let method = self.row.metrics.count(&self.method, status, duration);
+        self.row.log.request(&RequestLine {
+            method,
+            route: self.row.path,
+            status,
+            duration,
+            request_id: self.ids.request_id(),
+            trace_id: self.ids.trace_id(),
+            token_id: self.token.as_ref().map(TokenId::as_str),
+        });
+    }
+}
+
+/// Nobody waits for the answer any more. A panic, which also ends a request, is counted as such.
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_answered && !std::thread::panicking() {
+            self.tell(GIVEN_UP);
+        }
     }
 }
 
@@ -157,7 +210,7 @@ impl Row {
         if let (Some(rate), Some(Peer(address))) = (&self.rate, request.extensions().get()) {
             rate.check(*address, Instant::now()).map_err(Refusal::too_many_requests)?;
         }
-        check_head(request)?;
+        check_head(request, &self.hosts)?;
         same_site::check(request)?;
         let Some(endpoints) = &self.endpoints else {
             return self.without_route(request.method(), request.uri());
@@ -186,32 +239,6 @@ impl Row {
             _ => Err(Refusal::unknown_path()),
         }
     }
-
-    fn finish(
-        &self,
-        method: &Method,
-        ids: &Ids,
-        token: Option<&TokenId>,
-        start: Instant,
-        response: &mut Response,
-    ) {
-        let headers = response.headers_mut();
-        for (name, value) in HEADERS {
-            headers.entry(name).or_insert(value);
-        }
-        ids.echo(headers);
-        let (status, duration) = (response.status().as_u16(), start.elapsed());
-        let method = self.metrics.count(method, status, duration);
-        self.log.request(&RequestLine {
-            method,
-            route: self.path,
-            status,
-            duration,
-            request_id: ids.request_id(),
-            trace_id: ids.trace_id(),
-            token_id: token.map(TokenId::as_str),
-        });
-    }
 }
 
 /// The endpoint whose rules a request of that method follows.
@@ -227,7 +254,7 @@ fn followed<'a>(endpoints: &'a [Endpoint], method: &Method) -> Option<&'a Endpoi
 }
 
 /// The rules that hold whatever is asked for.
-fn check_head(request: &Request) -> Result<(), Refusal> {
+fn check_head(request: &Request, hosts: &Hosts) -> Result<(), Refusal> {
     let (uri, headers) = (request.uri(), request.headers());
     if URI_PART_BYTES < uri.path().len().max(uri.query().map_or(0, str::len)) {
         return Err(Refusal::uri_too_long(URI_PART_BYTES));
@@ -235,7 +262,7 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
     if HEADER_BYTES < headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum() {
         return Err(Refusal::headers_too_long(HEADER_BYTES));
     }
-    check_host(request.version(), uri, headers)?;
+    check_host(request.version(), uri, headers, hosts)?;
     let codings =
         headers.get_all(TRANSFER_ENCODING).iter().map(|value| value.as_bytes().split(|byte| *byte == b','));
     if 1 < codings.flatten().count() {
@@ -246,10 +273,11 @@ fn check_head(request: &Request) -> Result<(), Refusal> {
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 without exactly one Host is refused. An absolute target names the
-/// host as well (section 3.2.2); the two must agree, or somebody in between was misled.
-fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), uri.authority()) {
+/// host as well (section 3.2.2); the two must agree, or somebody in between was misled. Whether the name is one of
+/// ours is asked where there is one: a browser always sends it.
+fn check_host(version: Version, uri: &Uri, headers: &HeaderMap, hosts: &Hosts) -> Result<(), Refusal> {
+    let mut sent = headers.get_all(HOST).iter();
+    match (sent.next(), sent.next(), uri.authority()) {
         (Some(_), Some(_), _) => Err(Refusal::bad_request("send the Host header exactly once")),
         (None, _, _) if version == Version::HTTP_11 => Err(Refusal::bad_request("send the Host header")),
         (None, _, _) => Ok(()),
@@ -262,7 +290,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Re
                 (Some(host), Some(authority)) if host != *authority => {
                     Err(Refusal::bad_request("send a Host header that agrees with the request's target"))
                 }
-                (Some(_), _) => Ok(()),
+                (Some(host), _) => hosts.check(&host),
             }
         }
     }

@@ -26,8 +26,8 @@ const SECONDS: [f64; 17] = [
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "_OTHER"];
 /// The statuses whose counters are looked up once.
-const STATUSES: [u16; 18] =
-    [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 417, 429, 431, 503];
+const STATUSES: [u16; 20] =
+    [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 417, 421, 429, 431, 499, 503];
 
 /// Durations by method, route and status, under the names of OpenTelemetry's conventions.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 pub mod routes;
 mod gate;
+mod hosts;
 mod same_site;
 mod authorization;
 mod request_id;
@@ -37,6 +38,7 @@ use crate::access::TokensInForce;
 use crate::log::Log;
 use authorization::Authorization;
 pub use health::Readiness;
+pub use hosts::{HostName, Hosts};
 use metrics::RequestMetrics;
 pub use openapi::OPENAPI;
 
@@ -60,6 +62,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Where requests are logged.
     pub log: Log,
+    /// By which names it may be asked.
+    pub hosts: Hosts,
     /// Who may do what; `None` where anybody may do anything.
     pub tokens: Option<TokensInForce>,
     /// How many requests a client address may make; `None` for as many as it likes.
@@ -85,7 +89,7 @@ impl Service {
     /// The services of the main listener, and of the metrics' own one.
     #[must_use]
     pub fn new(parts: Parts, metrics_on: MetricsOn) -> (Self, Self) {
-        let Parts { store, almanac, readiness, log, tokens, rate, mut registry } = parts;
+        let Parts { store, almanac, readiness, log, hosts, tokens, rate, mut registry } = parts;
         let rate = rate.map(Arc::new);
         let requests = RequestMetrics::register(&mut registry);
         let authorization = Authorization::by(tokens, almanac.clone());
@@ -96,11 +100,11 @@ impl Service {
             MetricsOn::Main => (routes::all(), Vec::new()),
             MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),
         };
-        let service = |routes, authorization| {
-            Self(gate::router(routes, &app, &log, &requests, rate.as_ref(), authorization))
+        let service = |routes, hosts, authorization| {
+            Self(gate::router(routes, &app, &log, &requests, rate.as_ref(), hosts, authorization))
         };
         // Whoever can reach a listener for the metrics alone was let in by that.
-        (service(main, &authorization), service(own, &Authorization::Off))
+        (service(main, &hosts, &authorization), service(own, &Hosts::any(), &Authorization::Off))
     }
 }
 

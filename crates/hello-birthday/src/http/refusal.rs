@@ -85,6 +85,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
+    pub(super) fn misdirected() -> Self {
+        let detail = "ask by an IP address, by localhost, or by a name that the service was given by --host or HELLO_HOSTS";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
+    }
+
     pub(super) fn unknown_user() -> Self {
         Self::new(StatusCode::NOT_FOUND, "nobody of that name is registered")
     }

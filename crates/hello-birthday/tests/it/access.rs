@@ -331,8 +331,19 @@ async fn the_lines_of_the_file_can_be_a_setting_where_nothing_can_mount_one() {
     assert!(sentence.starts_with("HELLO_TOKENS or --tokens: is wrong in line 2: "), "{sentence}");
     assert!(!sentence.contains(&other.token), "{sentence}");
     let (_folder, file) = file_of(&[&reader]);
-    let both = run(program(&serve).env("HELLO_TOKENS", &reader.line).env("HELLO_TOKENS_FILE", file));
+    let both = run(program(&serve).env("HELLO_TOKENS", &reader.line).env("HELLO_TOKENS_FILE", &file));
     assert_eq!(both.sentence(), "HELLO_TOKENS_FILE and HELLO_TOKENS are both set; set one of them");
+    let both = run(program(&serve).args(["--tokens", &reader.line, "--tokens-file"]).arg(&file));
+    assert_eq!(both.sentence(), "--tokens-file and --tokens are both set; set one of them");
+    // A flag wins, over either variable.
+    let mut by_flag = program(&serve);
+    by_flag.args(["--tokens", &other.line]).env("HELLO_TOKENS_FILE", &file);
+    let mut service = Program::start(&mut by_flag);
+    assert_eq!(ask(&service.client(), &Method::GET, "/user", &other.token).await.status, 200);
+    let mut by_flag = program(&serve);
+    by_flag.arg("--tokens-file").arg(&file).env("HELLO_TOKENS", &other.line);
+    let mut service = Program::start(&mut by_flag);
+    assert_eq!(ask(&service.client(), &Method::GET, "/user", &reader.token).await.status, 200);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use birthday::{Almanac, LeapDay, Timestamp, find_zone};
-use hello_birthday::http::{MetricsOn, Parts, Readiness, Service};
+use hello_birthday::http::{Hosts, MetricsOn, Parts, Readiness, Service};
 use hello_birthday::log::{Format, Log};
 use prometheus_client::registry::Registry;
 use server::{Drain, Limits, Rate, Server, listen};
@@ -68,6 +68,7 @@ impl App {
             almanac: Almanac::new(find_zone(choice.zone).unwrap(), choice.leap_day, Arc::new(clock)),
             readiness: readiness.clone(),
             log: log(),
+            hosts: Hosts::any(),
             tokens: None,
             rate: choice.requests_a_second.map(Rate::per_second),
             registry,

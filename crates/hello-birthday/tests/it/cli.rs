@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use tempfile::TempDir;
+use test_servers::SmallDisk;
 
 use crate::process::{Ended, Program, program, run, serve, wait_for, with_fault_anywhere};
 
@@ -65,6 +66,26 @@ fn output_that_nobody_takes_is_a_failure_with_one_sentence() {
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.sentence().contains("No space left on device"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_fault_of_a_command_is_told_by_its_place_alone() {
+    let (_folder, path) = folder();
+    let store = format!("sqlite:{}", path.display());
+    // No thread can have such a stack, and the runtime panics without threads.
+    let mut without_threads = program(&["import", "--store", &store]);
+    let ended = run(without_threads.env("RUST_MIN_STACK", (1_u64 << 60).to_string()));
+    assert_eq!(ended.code, Some(101), "{ended:?}");
+    assert!(ended.stderr.contains("a fault of the program") && ended.stderr.contains(".rs:"), "{ended:?}");
+    assert!(!ended.stderr.contains("worker thread"), "{ended:?}");
+}
+
+#[test]
+fn what_a_command_warns_of_is_shown() {
+    let Some(disk) = SmallDisk::mount(8) else { return };
+    let ended = ended(&["migrate", "--store", &format!("sqlite:{}", disk.path().join("x.db").display())]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("WARN") && ended.stderr.contains("may not keep it"), "{ended:?}");
 }
 
 #[test]

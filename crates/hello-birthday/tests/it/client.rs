@@ -87,6 +87,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The same, by another name.
+    pub(crate) fn asking_for(self, host: &str) -> Self {
+        Self { host: host.to_owned(), ..self }
+    }
+
     pub(crate) async fn send(
         &mut self,
         method: Method,

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client, new_name};
-use crate::process::{Program, program, run, serve, wait_for, with_fault};
+use crate::process::{Fault, Program, program, run, serve, wait_for, with_fault};
 
 /// As many as fill batches while a commit takes its time.
 const WRITERS: usize = 32;
@@ -348,6 +348,58 @@ async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room_again(
     assert_eq!(service.ended().code, Some(0));
 }
 
+/// The service promises 2 seconds; a machine that others use needs more.
+async fn get_in_time(client: Client, path: &str) -> Option<Answer> {
+    tokio::time::timeout(Duration::from_secs(10), client.get(path)).await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_hangs_hangs_no_request_but_those_that_are_reading() {
+    let (_folder, path) = folder();
+    let mut service = Program::start(&mut serve(&path));
+    let client = service.client();
+    let name = new_name();
+    let log = log_of(&path);
+    assert_eq!(put(client, &name).await.status, 204);
+    // Longer than anybody here waits: it ends with the fault.
+    let Some(fault) = Fault::attach(&service, &[&path, &log], "inject=pread64:delay_enter=60000000") else {
+        return;
+    };
+    // After a commit nothing that a reader kept in memory is the present.
+    put(client, &new_name()).await;
+    let user = format!("/user/{name}");
+    let readers: JoinSet<_> = (0..32)
+        .map(|_| {
+            let user = user.clone();
+            async move { get_in_time(client, &user).await }
+        })
+        .collect();
+    let healthy = get_in_time(client, "/-/healthy").await.expect("it is healthy and doesn't say so");
+    assert_eq!(healthy.status, 200);
+    let mut answered = 0;
+    for answer in readers.join_all().await.into_iter().flatten() {
+        answer.assert_refused(503);
+        answered += 1;
+    }
+    // One on each thread that reads.
+    let threads = std::thread::available_parallelism().unwrap().get();
+    assert!(32 - threads <= answered, "{answered} of 32 were answered");
+    for _ in 0..3 {
+        get_in_time(client, &user).await.expect("an answer while the disk hangs").assert_refused(503);
+    }
+    assert_eq!(get_in_time(client, "/-/ready").await.expect("an answer").status, 503);
+
+    drop(fault);
+    let mut answer = client.get(&user).await;
+    while answer.status != 200 {
+        answer.assert_refused(503);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        answer = client.get(&user).await;
+    }
+    service.terminate();
+    assert_eq!(service.ended().code, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_told_to_stop_finishes_what_it_began_and_keeps_it() {
     let (_folder, path) = folder();
@@ -360,7 +412,7 @@ async fn a_service_that_is_told_to_stop_finishes_what_it_began_and_keeps_it() {
     let body = r#"{"dateOfBirth": "1991-07-16"}"#;
     let (begun, rest) = body.split_at(10);
     let mut stream = TcpStream::connect(client.address).await.unwrap();
-    let head = format!("PUT /hello/{slow} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
+    let head = format!("PUT /hello/{slow} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n", body.len());
     let expect = "Expect: 100-continue\r\n\r\n";
     stream.write_all(format!("{head}{expect}").as_bytes()).await.unwrap();
     // The service asks for the body, so it is at this request.

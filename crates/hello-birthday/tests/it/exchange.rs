@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Instant;
 
 use tempfile::TempDir;
-use test_servers::{Postgres, RedisCluster, RedisServer};
+use test_servers::{Postgres, RedisCluster, RedisServer, SmallDisk};
 
 use crate::process::{Ended, Program, program, run, serve};
 
@@ -57,6 +58,43 @@ fn what_is_exported_and_imported_elsewhere_is_exported_the_same() {
     assert_eq!(again.stderr.trim(), "0 records were imported, 3 were there already");
     let refused = command("export", &first, &[exported.to_str().unwrap()]);
     assert_eq!(refused.code, Some(1), "a file that is there is never replaced: {refused:?}");
+}
+
+#[test]
+fn an_export_that_is_broken_off_leaves_nothing() {
+    let folder = Folder::new();
+    let database = folder.path("a.db");
+    let records = folder.file("records.jsonl", &invented(10_000));
+    assert_eq!(command("import", &database, &[records.to_str().unwrap()]).code, Some(0));
+    let Some(disk) = SmallDisk::mount(1) else { return };
+    disk.fill_but(64 << 10);
+    let exported = disk.path().join("exported.jsonl");
+    let broken_off = command("export", &database, &[exported.to_str().unwrap()]);
+    assert_eq!(broken_off.code, Some(1), "{broken_off:?}");
+    assert!(broken_off.sentence().contains("No space left on device"), "{broken_off:?}");
+    assert!(!exported.exists(), "a part of an export looks like a whole one");
+
+    disk.make_room();
+    let few = folder.path("b.db");
+    let records = folder.file("few.jsonl", RECORDS);
+    assert_eq!(command("import", &few, &[records.to_str().unwrap()]).code, Some(0));
+    assert_eq!(command("export", &few, &[exported.to_str().unwrap()]).code, Some(0));
+    assert_eq!(fs::read_to_string(&exported).unwrap(), RECORDS);
+    let names = fs::read_dir(disk.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["exported.jsonl"]);
+}
+
+#[test]
+fn an_import_that_fails_doesnt_wait_for_the_end_of_its_input() {
+    let folder = Folder::new();
+    let database = folder.path("a.db");
+    let mut service = Program::start(&mut serve(&database));
+    service.client();
+    let store = format!("sqlite:{}", database.display());
+    let mut command = program(&["import", "--store", &store]);
+    let ended = Program::start_with(&mut command, Stdio::piped()).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.sentence().contains("is in use"), "{ended:?}");
 }
 
 #[test]

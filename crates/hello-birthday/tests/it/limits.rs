@@ -14,9 +14,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{App, Choice};
 use crate::client::Client;
+use crate::process::{Program, program};
 use crate::wire::{Wire, allow_many_files};
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const DATE: &str = r#"{"dateOfBirth": "2000-01-01"}"#;
 /// A request whose 100 says that the service waits for its body.
 const PUT: &str = "PUT /hello/Anna HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 29\r\n\r\n";
@@ -374,4 +375,27 @@ async fn a_client_that_asks_too_often_is_told_when_to_come_back() {
     for _ in 0..10 {
         assert_eq!(app.client.get("/-/ready").await.status, 200, "probes are never held off");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_its_client_gives_up_is_logged_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let store = format!("sqlite:{}", path.display());
+    let mut service = Program::start(&mut program(&["serve", "--listen", "127.0.0.1:0", "--store", &store]));
+    let client = service.client();
+    // The change waits while another program has the lock.
+    let shell = rusqlite::Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut wire = client.wire().await;
+    wire.send(&PUT.replace("Host: a", "Host: localhost")).await;
+    assert_eq!(wire.answer().await.unwrap().status, 100);
+    wire.send(DATE).await;
+    drop(wire);
+    let line = "method=PUT route=/hello/{username} status=499";
+    until("its line", async || service.stderr().contains(line)).await;
+    let counted =
+        r#"http_request_method="PUT",http_route="/hello/{username}",http_response_status_code="499"} 1"#;
+    let metrics = client.get("/metrics").await;
+    assert!(metrics.text().contains(counted), "{}", metrics.text());
 }

@@ -22,6 +22,7 @@ mod birthdays;
 mod raw;
 mod limits;
 mod access;
+mod hosts;
 mod page;
 mod browser;
 mod cli;

@@ -428,6 +428,19 @@ async fn walk_through_what_is_refused(
     }
 }
 
+/// Asks by a name that the service wasn't given.
+async fn walk_through_a_name_of_somebody_else(document: &mut Document, client: &Client) {
+    for route in routes::all() {
+        let path = route.path().replace("{username}", "Anna");
+        for Endpoint { method, .. } in route.endpoints() {
+            let mut connection = client.connect().await.asking_for("evil.example");
+            let answer = connection.send(method.clone(), &path, &[], "").await;
+            assert_eq!(answer.status, 421, "{method} {path}: {answer:?}");
+            document.saw(&format!("{method} {}", route.path()), &answer);
+        }
+    }
+}
+
 /// Asks every path for its methods, and with a method that it hasn't.
 async fn walk_through_what_is_no_operation(document: &Document, client: &Client, bearer: &str) {
     let component = |name: &str| document.at(&format!("/components/responses/{name}"));
@@ -497,6 +510,8 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given() {
 
     let limited = App::start_with(Choice { requests_a_second: 1.try_into().ok(), ..Choice::default() }).await;
     walk_until(&mut document, &limited.client, "429").await;
+    let mut of_this_machine = Program::start(&mut serve_store("sqlite::memory:"));
+    walk_through_a_name_of_somebody_else(&mut document, &of_this_machine.client()).await;
     let away = format!("postgres://anna@127.0.0.1:{}/birthdays", test_servers::free_port());
     let mut without_store = Program::start(&mut serve_store(&away));
     walk_until(&mut document, &without_store.client(), "503").await;

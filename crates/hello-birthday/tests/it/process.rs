@@ -74,17 +74,54 @@ pub(crate) fn with_fault_anywhere(command: &Command, fault: &str) -> Option<Comm
 }
 
 fn traced(command: &Command, of_which: &[&OsStr], fault: &str) -> Option<Command> {
+    let mut traced = strace(fault)?;
+    // With -D the process that is started is the program, not strace.
+    traced.arg("-D").args(of_which).arg(command.get_program()).args(command.get_args());
+    Some(traced)
+}
+
+/// What makes system calls of a process that runs already go wrong, until it is dropped.
+pub(crate) struct Fault(Child);
+
+impl Fault {
+    /// On these files, with strace; `None` where strace is not installed.
+    pub(crate) fn attach(program: &Program, files: &[&Path], fault: &str) -> Option<Self> {
+        let mut strace = strace(fault)?;
+        for file in files {
+            strace.arg("-P").arg(file);
+        }
+        let process = program.child.id();
+        let fault = Self(strace.args(["-p", &process.to_string()]).spawn().unwrap());
+        let is_traced = |thread: fs::DirEntry| {
+            let status = fs::read_to_string(thread.path().join("status")).unwrap();
+            !status.contains("TracerPid:\t0\n")
+        };
+        wait_for("strace", || {
+            let mut threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+            threads.all(|thread| is_traced(thread.unwrap())).then_some(())
+        });
+        Some(fault)
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // A tracer that is told to end lets the process go; one that is killed may not.
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// strace with that fault; `None` where it is not installed.
+fn strace(fault: &str) -> Option<Command> {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         println!("skipped: strace is not installed");
         return None;
     }
     let calls = fault.split([':', '=']).nth(1).unwrap();
-    let mut traced = Command::new("strace");
-    // With -D the process that is started is the program, not strace.
-    traced.args(["-D", "-f", "-qq", "-o", "/dev/null"]).args(of_which);
-    traced.args(["-e", &format!("trace={calls}"), "-e", fault]);
-    traced.arg(command.get_program()).args(command.get_args());
-    Some(traced)
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", fault]);
+    Some(strace)
 }
 
 /// Runs a command to its end.

@@ -20,14 +20,14 @@ use crate::process::{Program, serve, wait_for};
 const REST: Duration = Duration::from_millis(15);
 
 /// The program as a service manager starts it: what it hands over begins with file descriptor 3.
-fn handed(arguments: &[&str]) -> Command {
+pub(crate) fn handed(arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", r#"LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@" 3<&0 </dev/null"#]);
     command.arg(env!("CARGO_BIN_EXE_hello-birthday")).args(arguments).env_clear();
     command
 }
 
-fn start(command: &mut Command, listener: &TcpListener) -> Program {
+pub(crate) fn start(command: &mut Command, listener: &TcpListener) -> Program {
     Program::start_with(command, OwnedFd::from(listener.try_clone().unwrap()).into())
 }
 

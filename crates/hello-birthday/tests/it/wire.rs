@@ -105,7 +105,7 @@ impl Wire {
 
     /// Whether another request is answered on this connection.
     pub(crate) async fn is_open(&mut self) -> bool {
-        if self.try_send("GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").await.is_err() {
+        if self.try_send("GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n").await.is_err() {
             return false;
         }
         self.answer().await.is_some_and(|answer| answer.status == 200 && answer.body == "{}")

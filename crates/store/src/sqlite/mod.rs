@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 
 use birthday::{Birthday, Name, Span, User};
 use prometheus_client::registry::Registry;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::lane::{Lane, lane};
@@ -100,7 +101,8 @@ impl Sqlite {
         schema::migrate(&mut place.open_writer()?, &place)
     }
 
-    /// Starts the writer's thread, and for a file the one that looks whether it is whole.
+    /// Starts the writer's thread, the one that looks out for slow reads, and for a file the one that looks
+    /// whether it is whole.
     fn start(
         writer: Writer,
         readers: Readers,
@@ -115,40 +117,46 @@ impl Sqlite {
         if let Some(place) = check {
             threads.push(connection::start_check(place, report, Arc::clone(&closing))?);
         }
+        threads.push(readers::start_watch(Arc::clone(&readers), Arc::clone(&closing))?);
         let threads = Mutex::new(threads);
         Ok(Self { shared: Arc::new(Shared { lane, readers, broken, closing, threads }) })
     }
 
-    pub(crate) fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
-        self.shared.readers.read(|connection| rows::birthday(connection, name))
+    pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
+        let name = name.clone();
+        self.shared.readers.read(move |connection| rows::birthday(connection, &name)).await
     }
 
-    pub(crate) fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
-        self.shared.readers.read(|connection| rows::user(connection, name))
+    pub(crate) async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
+        let name = name.clone();
+        self.shared.readers.read(move |connection| rows::user(connection, &name)).await
     }
 
-    pub(crate) fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
-        self.shared.readers.read(|connection| rows::users(connection, after, limit))
+    pub(crate) async fn users(&self, after: Option<&Name>, limit: usize) -> Result<Vec<User>, StoreError> {
+        let after = after.cloned();
+        self.shared.readers.read(move |connection| rows::users(connection, after.as_ref(), limit)).await
     }
 
-    pub(crate) fn birthdays(
+    pub(crate) async fn birthdays(
         &self,
         spans: &[Span],
         after: Option<&Name>,
         limit: usize,
     ) -> Result<Vec<(Name, Birthday)>, StoreError> {
-        self.shared.readers.read(|connection| rows::birthdays(connection, spans, after, limit))
+        let (spans, after) = (spans.to_owned(), after.cloned());
+        let read = move |connection: &Connection| rows::birthdays(connection, &spans, after.as_ref(), limit);
+        self.shared.readers.read(read).await
     }
 
     pub(crate) async fn commit(&self, change: Change) -> Fate {
         self.shared.lane.ask(change, ANSWER_WITHIN).await?
     }
 
-    pub(crate) fn ping(&self) -> Result<(), StoreError> {
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         if let Some(reason) = &*self.shared.broken.borrow() {
             return Err(StoreError::NotApplied(Reason::Unavailable(Arc::clone(reason))));
         }
-        self.shared.readers.read(rows::touch)
+        self.shared.readers.read_patiently(rows::touch).await
     }
 
     pub(crate) async fn broken(&self) -> String {
@@ -166,6 +174,8 @@ impl Sqlite {
         let threads =
             std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
+            // One that rests between two looks sees that it is over.
+            thread.thread().unpark();
             // A thread that panicked said so already.
             let _ = tokio::task::spawn_blocking(|| thread.join()).await;
         }

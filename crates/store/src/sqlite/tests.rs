@@ -119,7 +119,7 @@ async fn the_log_stays_small_through_a_long_mixed_run() {
             tokio::spawn(async move {
                 let name = Name::parse("u1").unwrap();
                 while !done.load(Ordering::Relaxed) {
-                    sqlite.birthday(&name).unwrap();
+                    sqlite.birthday(&name).await.unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -212,7 +212,20 @@ async fn a_damaged_file_is_reported() {
     std::fs::write(&path, bytes).unwrap();
     let sqlite = open(&path);
     assert_eq!(sqlite.broken().await, "the database file is damaged");
-    assert!(sqlite.ping().is_err());
+    assert!(sqlite.ping().await.is_err());
+}
+
+#[tokio::test]
+async fn a_panic_while_reading_keeps_no_log_from_being_cut() {
+    let (_folder, path) = folder();
+    let sqlite = open(&path);
+    let readers = Arc::clone(&sqlite.shared.readers);
+    let fault =
+        tokio::spawn(async move { readers.read(|_| -> rusqlite::Result<()> { panic!("a fault") }).await });
+    assert!(fault.await.unwrap_err().is_panic());
+    assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
+    assert!(sqlite.birthday(&Name::parse("Anna").unwrap()).await.unwrap().is_some());
+    assert!(sqlite.shared.readers.release_stale());
 }
 
 #[tokio::test]
@@ -224,7 +237,7 @@ async fn a_change_that_another_programs_lock_keeps_waiting_is_not_applied() {
     let refused = sqlite.commit(save("Anna", 1)).await;
     assert!(matches!(refused, Err(StoreError::NotApplied(Reason::TooSlow))), "{refused:?}");
     shell.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(sqlite.birthday(&Name::parse("Anna").unwrap()).unwrap(), None);
+    assert_eq!(sqlite.birthday(&Name::parse("Anna").unwrap()).await.unwrap(), None);
     assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
 }
 
@@ -247,11 +260,11 @@ async fn no_room_is_not_applied_and_the_store_goes_on() {
         }
     };
     assert!(matches!(refused, StoreError::NotApplied(Reason::Full)), "{refused}");
-    sqlite.ping().unwrap();
+    sqlite.ping().await.unwrap();
     for who in &kept {
-        assert!(sqlite.birthday(&Name::parse(who).unwrap()).unwrap().is_some());
+        assert!(sqlite.birthday(&Name::parse(who).unwrap()).await.unwrap().is_some());
     }
-    assert_eq!(sqlite.users(None, 1000).unwrap().len(), kept.len());
+    assert_eq!(sqlite.users(None, 1000).await.unwrap().len(), kept.len());
     let erase = Change::Erase { name: Name::parse(&kept[0]).unwrap() };
     assert_eq!(sqlite.commit(erase).await.unwrap(), Outcome::Done);
 }
@@ -277,7 +290,8 @@ fn an_import_that_finds_no_room_is_broken_off_and_keeps_the_batches_before() {
     let error = import.take_in(batches, told).unwrap_err();
     assert!(matches!(error, ImportError::BrokenOff(StoreError::NotApplied(Reason::Full))), "{error}");
     assert!((200..4000).contains(&done), "{done}");
-    let kept = open(&path).users(None, 10_000).unwrap().len();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let kept = runtime.block_on(open(&path).users(None, 10_000)).unwrap().len();
     assert_eq!(u64::try_from(kept).unwrap(), done, "what was told to be there is there, and nothing else");
 }
 
@@ -302,7 +316,7 @@ async fn a_copy_made_while_it_is_served_is_whole_and_never_replaces_a_file() {
         .collect();
     assert_eq!(names, ["copy.db"]);
     let copied = open(&copy);
-    assert_eq!(copied.users(None, 1000).unwrap().len(), 64);
+    assert_eq!(copied.users(None, 1000).await.unwrap().len(), 64);
 }
 
 #[tokio::test]
