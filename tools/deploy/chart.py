@@ -31,7 +31,7 @@ NONSENSE = [
     "image.repository=Somebody/hello", "image.repository=hello:1.0", "imagePullSecrets=[{}]", "imagePullSecrets={a}",
     "postgresql.enabled=false", "postgresql.port=70000", "postgresql.sslmode=prefer", "postgresql.storage=big",
     "postgresql.sslmode=require", "postgresql.caSecret=a", "postgresql.image=Postgres", "testImage=curl 8",
-    f"{EXTERNAL},postgresql.host=postgres://db", f"{EXTERNAL},postgresql.host=my db", f"{EXTERNAL},postgresql.host=a\\,b",
+    f"{EXTERNAL},postgresql.host=postgres://db", f"{EXTERNAL},postgresql.host=my db", f"{EXTERNAL},postgresql.host=a\\,",
     f"{EXTERNAL},postgresql.host=db:5432", f"{EXTERNAL},postgresql.sslmode=require,postgresql.caSecret=a",
     "postgresql.replicaUrl=replica", "postgresql.replicaUrl=postgres://hello:secret@replica",
     "postgresql.replicaUrl=postgres://replica/?password=secret", "postgresql.replicaUrl=postgres://re plica",
@@ -61,7 +61,7 @@ UNFIT = {
 # What looks like nonsense, and is none.
 SENSE = [
     "image.repository=registry.example:5000/some.body/hello__birthday", "postgresql.image=postgres:17.1@sha256:" + 64 * "a",
-    f"{EXTERNAL},postgresql.host=db.example", f"{EXTERNAL},postgresql.host=10.0.0.1", f"{EXTERNAL},postgresql.host=fd00::1",
+    f"{EXTERNAL},postgresql.host=db.example", f"{EXTERNAL},postgresql.host=a.example\\,b.example", f"{EXTERNAL},postgresql.host=10.0.0.1", f"{EXTERNAL},postgresql.host=fd00::1",
     f"{EXTERNAL},postgresql.caSecret=a", "postgresql.sslmode=disable",
     "postgresql.replicaUrl=postgresql://reader@a:1\\,[::1]:2\\,c/birthdays?sslmode=require&target_session_attrs=any",
     "resources.requests.cpu=0.5", "resources.requests.cpu=2", "resources.limits.memory=1e9",

@@ -8,6 +8,9 @@ use axum::http::uri::Authority;
 
 use super::refusal::Refusal;
 
+/// Under these nobody can have a name: RFC 6761, section 6, and `internal`, which ICANN keeps for private use.
+const NOBODYS: [&str; 5] = ["localhost", "test", "example", "invalid", "internal"];
+
 /// A name that leads here, without a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
@@ -42,8 +45,8 @@ impl Hosts {
         Self(Names::Any)
     }
 
-    /// An address, which no name service was asked for; `localhost`, which browsers don't ask one for either;
-    /// and these names.
+    /// An address, which no name service was asked for; what nobody can register, such as `localhost`; and these
+    /// names.
     #[must_use]
     pub fn local_and(names: Vec<HostName>) -> Self {
         Self(Names::Local(names.into()))
@@ -63,17 +66,21 @@ impl Hosts {
         };
         let name = without_dot(host);
         let is_known = |known: &HostName| known.0.eq_ignore_ascii_case(name);
-        if is_address || is_localhost(name) || names.iter().any(is_known) {
+        if is_address || is_nobodys(name) || names.iter().any(is_known) {
             return Ok(());
         }
         Err(Refusal::misdirected())
     }
 }
 
-/// RFC 6761, section 6.3: what ends in it is this machine, too.
-fn is_localhost(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    last.eq_ignore_ascii_case("localhost")
+/// Whether nobody on the internet can have that name lead anywhere: one word, what is kept for private use or for
+/// tests, and the domains of examples (RFC 2606, section 3).
+fn is_nobodys(name: &str) -> bool {
+    let mut labels = name.rsplit('.');
+    let last = labels.next().unwrap_or_default();
+    let Some(before) = labels.next() else { return true };
+    let is = |label: &str, known: &[&str]| known.iter().any(|known| label.eq_ignore_ascii_case(known));
+    is(last, &NOBODYS) || (is(before, &["example"]) && is(last, &["com", "net", "org"]))
 }
 
 /// A name may end in the dot of the root.
@@ -87,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_name_that_somebody_else_can_lead_here_is_refused_unless_it_was_given() {
-        let named = || vec![HostName::parse("Birthdays.example.org").unwrap()];
+        let named = || vec![HostName::parse("Birthdays.home.tld").unwrap()];
         for (host, local, with_name) in [
             ("127.0.0.1:8080", true, true),
             ("192.168.1.2", true, true),
@@ -95,13 +102,18 @@ mod tests {
             ("localhost", true, true),
             ("LOCALHOST.:8080", true, true),
             ("birthdays.localhost:8080", true, true),
-            ("birthdays.example.org", false, true),
-            ("BIRTHDAYS.example.org.:443", false, true),
-            ("evil.example:8080", false, false),
-            ("127.0.0.1.evil.example", false, false),
-            ("localhost.evil.example", false, false),
-            ("evillocalhost", false, false),
-            ("birthdays.example.org.evil.example", false, false),
+            ("birthdays", true, true),
+            ("birthdays.home.internal", true, true),
+            ("www.example.com", true, true),
+            ("birthdays.home.tld", false, true),
+            ("BIRTHDAYS.home.tld.:443", false, true),
+            ("evil.tld:8080", false, false),
+            ("127.0.0.1.evil.tld", false, false),
+            ("localhost.evil.tld", false, false),
+            ("evil.notlocalhost", false, false),
+            ("notexample.com", false, false),
+            ("example.tld", false, false),
+            ("birthdays.home.tld.evil.tld", false, false),
             ("[v1.x]", false, false),
         ] {
             let host: Authority = host.parse().unwrap();

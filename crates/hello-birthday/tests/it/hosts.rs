@@ -38,14 +38,14 @@ async fn a_name_that_somebody_else_leads_here_is_nobody_to_a_service_for_this_ma
     for path in ["/", "/hello/Anna", "/user", "/birthdays.ics", "/metrics", "/-/healthy", "/nothing"] {
         for method in ["GET", "PUT", "OPTIONS"] {
             let head =
-                format!("{method} {path} HTTP/1.1\r\nHost: evil.example:{port}\r\nConnection: close\r\n\r\n");
+                format!("{method} {path} HTTP/1.1\r\nHost: evil.tld:{port}\r\nConnection: close\r\n\r\n");
             let answer = client.raw(head).await;
             assert!(answer.starts_with("HTTP/1.1 421 "), "{method} {path}: {answer}");
             assert!(answer.contains("HELLO_HOSTS"), "{answer}");
         }
     }
-    assert_eq!(saved_by(&client, &format!("evil.example:{port}")).await, "421");
-    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")] {
+    assert_eq!(saved_by(&client, &format!("evil.tld:{port}")).await, "421");
+    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}"), "x".into()] {
         assert_eq!(saved_by(&client, &host).await, "204", "{host}");
     }
     // Who names no host is no browser.
@@ -54,18 +54,18 @@ async fn a_name_that_somebody_else_leads_here_is_nobody_to_a_service_for_this_ma
 
 #[tokio::test]
 async fn the_names_of_a_proxy_are_a_setting_wherever_the_service_listens() {
-    let names = "birthdays.example.org,Other.example.org";
+    let names = "birthdays.home.tld,Other.home.tld";
     let listens = ["127.0.0.1:0", "0.0.0.0:0"];
     for listen in listens {
         let (_service, mut client) = service(serve_at(listen).args(["--host", names]));
         client.address.set_ip([127, 0, 0, 1].into());
-        for host in ["birthdays.example.org", "other.example.org:443", "localhost"] {
+        for host in ["birthdays.home.tld", "other.home.tld:443", "localhost"] {
             assert_eq!(saved_by(&client, host).await, "204", "{host}");
         }
-        assert_eq!(saved_by(&client, "evil.example").await, "421", "{listen}");
+        assert_eq!(saved_by(&client, "evil.tld").await, "421", "{listen}");
     }
     let (_service, client) = service(serve_store("sqlite::memory:").env("HELLO_HOSTS", names));
-    assert_eq!(saved_by(&client, "birthdays.example.org").await, "204");
+    assert_eq!(saved_by(&client, "birthdays.home.tld").await, "204");
 }
 
 #[tokio::test]
@@ -73,10 +73,10 @@ async fn any_name_will_do_where_tokens_are_asked_for_or_a_network_is_listened_to
     let made = make("hello:read", &[]);
     let (_folder, file) = file_of(&[&made]);
     let (_service, client) = service(&mut serve_with(&file));
-    assert_eq!(saved_by(&client, "birthdays.example.org").await, "401");
+    assert_eq!(saved_by(&client, "birthdays.home.tld").await, "401");
     let (_service, mut client) = service(&mut serve_at("0.0.0.0:0"));
     client.address.set_ip([127, 0, 0, 1].into());
-    assert_eq!(saved_by(&client, "birthdays.example.org").await, "204");
+    assert_eq!(saved_by(&client, "birthdays.home.tld").await, "204");
 }
 
 #[tokio::test]
@@ -85,5 +85,5 @@ async fn a_listener_that_is_handed_over_counts_by_its_own_address() {
     let arguments = ["--store", "sqlite::memory:", "--listen", "0.0.0.0:0"];
     let _service = service_manager::start(&mut service_manager::handed(&arguments), &listener);
     let client = Client { address: listener.local_addr().unwrap() };
-    assert_eq!(saved_by(&client, "evil.example").await, "421");
+    assert_eq!(saved_by(&client, "evil.tld").await, "421");
 }

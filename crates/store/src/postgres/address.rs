@@ -36,7 +36,7 @@ pub struct Address {
 /// The parts of an address that is not given as a URL, as they are: nothing in them is decoded.
 #[derive(Clone, Default)]
 pub struct AddressParts {
-    /// A name, an IP address, or the folder of a Unix socket.
+    /// A name, an IP address, or the folder of a Unix socket; several, separated by commas, as in a URL.
     pub host: String,
     /// The port, if not the usual one.
     pub port: Option<u16>,
@@ -353,6 +353,14 @@ mod tests {
         assert_eq!(address.tls(), Tls::Disable);
         let parts = AddressParts { host: "/run/postgresql".into(), ..AddressParts::default() };
         assert_eq!(Address::from_parts(parts).unwrap().hosts[0].place, Place::Unix("/run/postgresql".into()));
+    }
+
+    #[test]
+    fn parts_name_several_hosts_as_a_url_does() {
+        let parts = AddressParts { host: "a,b".into(), port: Some(6543), ..AddressParts::default() };
+        assert_eq!(Address::from_parts(parts).unwrap().hosts, parse("postgres://a:6543,b:6543/").unwrap().hosts);
+        let parts = AddressParts { host: "a,,b".into(), ..AddressParts::default() };
+        assert!(Address::from_parts(parts).is_err());
     }
 
     #[test]

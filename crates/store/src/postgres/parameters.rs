@@ -113,7 +113,7 @@ impl Settings {
 impl From<AddressParts> for Settings {
     fn from(parts: AddressParts) -> Self {
         Self {
-            hosts: vec![parts.host],
+            hosts: parts.host.split(',').map(str::to_owned).collect(),
             ports: vec![parts.port],
             user: parts.user,
             password: parts.password,
