@@ -76,12 +76,12 @@ module "service" {
   protect         = var.protect
   key_arn         = aws_kms_key.this.arn
   database = {
-    host             = module.database.host
-    name             = module.database.database
-    replica_hosts    = module.database.replica_hosts
-    roots            = file(var.database_roots_file)
-    admin_secret_arn = module.database.admin_secret_arn
-    security_group   = module.database.security_group
+    instance       = module.database.primary
+    host           = module.database.host
+    name           = module.database.database
+    replica_hosts  = module.database.replica_hosts
+    roots          = file(var.database_roots_file)
+    security_group = module.database.security_group
   }
 }
 

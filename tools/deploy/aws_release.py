@@ -15,6 +15,7 @@ from pathlib import Path
 
 from moto.ecs import models as ecs
 from moto.moto_api import state_manager
+from moto.rds.models import rds_backends
 from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,11 +103,14 @@ def prepare(folder, endpoint, url):
     aws(environment, "ecs create-cluster --cluster-name hello-birthday")
     aws(environment, "ecs create-service --cluster hello-birthday --service-name hello-birthday --desired-count 0"
                      f" --task-definition {templates['service']}")
-    for secret in ("service", "migration"):
+    aws(environment, "rds create-db-instance --db-instance-identifier hello-birthday --db-instance-class db.t4g.micro --engine postgres"
+                     " --allocated-storage 20 --master-username hello_admin --master-user-password nobody-knows-it")
+    for secret in ("admin", "service", "migration"):
         aws(environment, f"secretsmanager create-secret --name hello-birthday/{secret}")
     installation = {
         "cluster": "hello-birthday", "service": "hello-birthday", "capacity_provider": "FARGATE", "subnets": [subnet],
         "security_group": group, "tasks_min": 2, "repository": repository, "platform": "linux/arm64", "url": url,
+        "database_instance": "hello-birthday", "admin_secret": "hello-birthday/admin",
         "service_secret": "hello-birthday/service", "migration_secret": "hello-birthday/migration", "database": "hello",
         "replicas": ["replica.example.org"], "log_group": "/hello-birthday/service", "reachable_by_anyone": False,
         **{f"{key}_template": arn for key, arn in templates.items()}}
@@ -163,12 +167,19 @@ def secret(environment, name):
     return json.loads(aws(environment, line)["SecretString"])
 
 
+def admin_password():
+    """The one that the database takes."""
+    return rds_backends["123456789012"]["eu-west-1"].databases["hello-birthday"]._master_user_password
+
+
 def the_roles(environment):
     script(environment, "rotate")
     made = secret(environment, "service")
     expect(made["username"] == "hello_service_1" and len(made["password"]) == 40, f"the secret is {list(made)}")
     expect(made["replica_url"] == f"postgres://hello_service_1:{made['password']}@replica.example.org/hello"
            "?sslmode=verify-full&sslrootcert=-----BEGIN%20CERTIFICATE-----%0AMA%3D%3D", made["replica_url"])
+    admin = secret(environment, "admin")
+    expect(admin == {"username": "hello_admin", "password": admin_password()} and len(admin["password"]) == 40, f"the secret is {list(admin)}")
     expect(service(environment)[1] == 0, "nothing runs before the first release")
 
 

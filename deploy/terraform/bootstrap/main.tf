@@ -2,7 +2,7 @@
 # a Terraform whose own state is the file beside this one.
 
 terraform {
-  required_version = ">= 1.10"
+  required_version = ">= 1.11"
 
   required_providers {
     aws = {

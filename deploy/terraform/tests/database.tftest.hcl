@@ -30,8 +30,12 @@ run "protected" {
     error_message = "no instance has a public address"
   }
   assert {
-    condition     = alltrue([for instance in concat([aws_db_instance.primary], aws_db_instance.replica) : instance.storage_encrypted && instance.kms_key_id == var.key_arn])
-    error_message = "every instance is encrypted with our key"
+    condition     = aws_db_instance.primary.storage_encrypted && aws_db_instance.primary.kms_key_id == var.key_arn
+    error_message = "the data is encrypted with our key"
+  }
+  assert {
+    condition     = alltrue([for replica in aws_db_instance.replica : replica.kms_key_id != var.key_arn])
+    error_message = "RDS refuses a replica in the same region that names a key"
   }
   assert {
     condition     = { for parameter in aws_db_parameter_group.this.parameter : parameter.name => parameter.value }["rds.force_ssl"] == "1"
@@ -51,7 +55,11 @@ run "protected" {
     error_message = "no statement, parameter or detail with somebody's name is logged"
   }
   assert {
-    condition     = aws_db_instance.primary.manage_master_user_password && aws_db_instance.primary.password == null
+    condition     = aws_db_instance.primary.manage_master_user_password == null
+    error_message = "RDS makes no replica of an instance whose password it manages"
+  }
+  assert {
+    condition     = aws_db_instance.primary.password == null && aws_db_instance.primary.password_wo == null && aws_db_instance.primary.password_wo_version == 1
     error_message = "the administrator's password is in no state"
   }
   assert {

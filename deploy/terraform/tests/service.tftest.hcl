@@ -34,18 +34,22 @@ variables {
   protect         = true
   key_arn         = "arn:aws:kms:eu-west-1:123456789012:key/key"
   database = {
-    host             = "db.example.org"
-    name             = "hello"
-    replica_hosts    = []
-    roots            = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
-    admin_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-1"
-    security_group   = "sg-database"
+    instance       = "hello-birthday"
+    host           = "db.example.org"
+    name           = "hello"
+    replica_hosts  = []
+    roots          = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+    security_group = "sg-database"
   }
 }
 
 run "internal" {
   module {
     source = "./modules/service"
+  }
+  override_resource {
+    target = aws_secretsmanager_secret.admin
+    values = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:admin" }
   }
 
   # The load balancer.
@@ -141,7 +145,7 @@ run "internal" {
     error_message = "the service asks nothing of AWS"
   }
   assert {
-    condition     = !strcontains(aws_iam_role_policy.start_service.policy, "rds!") && strcontains(aws_iam_role_policy.start_administration.policy, "rds!")
+    condition     = !strcontains(aws_iam_role_policy.start_service.policy, aws_secretsmanager_secret.admin.arn) && strcontains(aws_iam_role_policy.start_administration.policy, aws_secretsmanager_secret.admin.arn)
     error_message = "only administration reads the administrator's password"
   }
   assert {
@@ -195,12 +199,12 @@ run "with_replicas" {
   }
   variables {
     database = {
-      host             = "db.example.org"
-      name             = "hello"
-      replica_hosts    = ["replica.example.org"]
-      roots            = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
-      admin_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-1"
-      security_group   = "sg-database"
+      instance       = "hello-birthday"
+      host           = "db.example.org"
+      name           = "hello"
+      replica_hosts  = ["replica.example.org"]
+      roots          = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+      security_group = "sg-database"
     }
   }
 

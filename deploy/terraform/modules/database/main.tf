@@ -66,10 +66,10 @@ resource "aws_db_instance" "primary" {
 
   db_name  = "hello"
   username = "hello_admin"
-  # RDS makes the password, keeps it in Secrets Manager and changes it every week. Nobody but the task that makes roles
-  # uses it.
-  manage_master_user_password   = true
-  master_user_secret_kms_key_id = var.key_arn
+  # A first password that nobody knows: write-only, so in no plan and no state. deploy/aws/rotate sets each one that is used.
+  # RDS can't keep it itself (manage_master_user_password): of such an instance no replica can be made.
+  password_wo         = uuid()
+  password_wo_version = 1
 
   allocated_storage     = var.storage
   max_allocated_storage = var.storage * 5
@@ -121,12 +121,11 @@ resource "aws_db_instance" "replica" {
   #checkov:skip=CKV2_AWS_60:it has no snapshots
   count = var.replicas
 
+  # Encrypted with the primary's key: in the same region none may be named.
   identifier             = "${var.name}-replica-${count.index + 1}"
   replicate_source_db    = aws_db_instance.primary.identifier
   instance_class         = var.class
   storage_type           = "gp3"
-  storage_encrypted      = true
-  kms_key_id             = var.key_arn
   max_allocated_storage  = var.storage * 5
   vpc_security_group_ids = [aws_security_group.database.id]
   publicly_accessible    = false

@@ -23,11 +23,6 @@ output "replicas" {
   value       = aws_db_instance.replica[*].identifier
 }
 
-output "admin_secret_arn" {
-  description = "Where RDS keeps the administrator's password"
-  value       = aws_db_instance.primary.master_user_secret[0].secret_arn
-}
-
 output "security_group" {
   description = "The database's"
   value       = aws_security_group.database.id

@@ -49,7 +49,7 @@ locals {
   administration_secret_arns = [
     aws_secretsmanager_secret.service.arn,
     aws_secretsmanager_secret.migration.arn,
-    var.database.admin_secret_arn,
+    aws_secretsmanager_secret.admin.arn,
   ]
 }
 

@@ -51,6 +51,8 @@ output "release" {
     tasks_min           = var.tasks_min
     repository          = var.repository_url
     platform            = var.architecture == "ARM64" ? "linux/arm64" : "linux/amd64"
+    database_instance   = var.database.instance
+    admin_secret        = aws_secretsmanager_secret.admin.name
     service_secret      = aws_secretsmanager_secret.service.name
     migration_secret    = aws_secretsmanager_secret.migration.name
     replicas            = var.database.replica_hosts

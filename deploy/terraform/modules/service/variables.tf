@@ -126,12 +126,12 @@ variable "leap_day" {
 variable "database" {
   description = "Where the data is"
   type = object({
-    host             = string
-    name             = string
-    replica_hosts    = list(string)
-    roots            = string
-    admin_secret_arn = string
-    security_group   = string
+    instance       = string
+    host           = string
+    name           = string
+    replica_hosts  = list(string)
+    roots          = string
+    security_group = string
   })
 }
 
