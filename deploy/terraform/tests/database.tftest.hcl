@@ -15,6 +15,7 @@ variables {
   replicas              = 1
   backup_days           = 7
   copy_backups_to       = "eu-central-1"
+  restore               = null
   protect               = true
   log_days              = 30
   key_arn               = "arn:aws:kms:eu-west-1:123456789012:key/key"
@@ -77,6 +78,25 @@ run "protected" {
   assert {
     condition     = aws_vpc_security_group_ingress_rule.tasks.referenced_security_group_id == "sg-tasks" && aws_vpc_security_group_ingress_rule.tasks.cidr_ipv4 == null
     error_message = "only the tasks connect"
+  }
+}
+
+run "restored" {
+  state_key = "restored"
+  module {
+    source = "./modules/database"
+  }
+  variables {
+    restore = { instance = "hello-birthday-old", time = "2026-11-24T09:59:00Z" }
+  }
+
+  assert {
+    condition     = one(aws_db_instance.primary.restore_to_point_in_time).source_db_instance_identifier == "hello-birthday-old" && one(aws_db_instance.primary.restore_to_point_in_time).restore_time == "2026-11-24T09:59:00Z"
+    error_message = "it has what was there at that moment"
+  }
+  assert {
+    condition     = aws_db_instance.primary.multi_az && aws_db_instance.primary.parameter_group_name == aws_db_parameter_group.this.name
+    error_message = "and is otherwise as any other"
   }
 }
 

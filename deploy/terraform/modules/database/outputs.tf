@@ -10,7 +10,7 @@ output "replica_hosts" {
 
 output "database" {
   description = "The database's name"
-  value       = aws_db_instance.primary.db_name
+  value       = local.database
 }
 
 output "primary" {

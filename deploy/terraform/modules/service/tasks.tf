@@ -82,7 +82,7 @@ resource "aws_ecs_task_definition" "service" {
   network_mode             = "awsvpc"
   cpu                      = var.task_cpu
   memory                   = var.task_memory
-  execution_role_arn       = aws_iam_role.start_service.arn
+  execution_role_arn       = aws_iam_role.start["service"].arn
   track_latest             = false
 
   runtime_platform {
@@ -118,7 +118,7 @@ resource "aws_ecs_task_definition" "migrate" {
   network_mode             = "awsvpc"
   cpu                      = 256
   memory                   = 512
-  execution_role_arn       = aws_iam_role.start_administration.arn
+  execution_role_arn       = aws_iam_role.start["migrate"].arn
   track_latest             = false
 
   runtime_platform {
@@ -148,7 +148,7 @@ resource "aws_ecs_task_definition" "roles" {
   network_mode             = "awsvpc"
   cpu                      = 256
   memory                   = 512
-  execution_role_arn       = aws_iam_role.start_administration.arn
+  execution_role_arn       = aws_iam_role.start["roles"].arn
   track_latest             = false
 
   runtime_platform {

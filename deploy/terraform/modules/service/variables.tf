@@ -43,6 +43,11 @@ variable "zone_id" {
   type        = string
 }
 
+variable "leads_domain" {
+  description = "Whether that name is made"
+  type        = bool
+}
+
 variable "certificate_arn" {
   description = "The certificate of that name; null if one is to be made"
   type        = string
