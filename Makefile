@@ -159,7 +159,8 @@ aws-roots: ## Fetch the authorities that RDS's certificates are from
 aws-plan: ## Say what would be made on AWS: make example=production aws-plan
 	terraform -chdir=$(aws) init -reconfigure -backend-config=backend-$(region).hcl \
 		-backend-config=key=$(name)/$(example).tfstate
-	terraform -chdir=$(aws) plan -var region=$(region) -var name=$(name) -out=plan.tfplan
+	terraform -chdir=$(aws) plan -var region=$(region) -var name=$(name) \
+		$(if $(wildcard $(aws)/$(region).tfvars),-var-file=$(region).tfvars) -out=plan.tfplan
 
 .PHONY: aws-apply
 aws-apply: ## Make what aws-plan said

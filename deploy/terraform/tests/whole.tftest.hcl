@@ -121,11 +121,11 @@ run "a_pipeline" {
   variables {
     releasers = {
       provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-      subjects     = ["repo:example/hello-birthday:environment:production"]
+      subjects     = ["repo:example/hello-birthday:environment:aws"]
     }
   }
   assert {
-    condition     = jsondecode(aws_iam_role.release[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/hello-birthday:environment:production"]
+    condition     = jsondecode(aws_iam_role.release[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/hello-birthday:environment:aws"]
     error_message = "one pipeline's tokens, and no other's"
   }
   assert {
