@@ -31,8 +31,8 @@ run "protected" {
     error_message = "no instance has a public address"
   }
   assert {
-    condition     = aws_db_instance.primary.storage_encrypted && aws_db_instance.primary.kms_key_id == var.key_arn
-    error_message = "the data is encrypted with our key"
+    condition     = aws_db_instance.primary.kms_key_id == var.key_arn && alltrue([for instance in concat([aws_db_instance.primary], aws_db_instance.replica) : instance.storage_encrypted])
+    error_message = "the data is encrypted, with our key"
   }
   assert {
     condition     = alltrue([for replica in aws_db_instance.replica : replica.kms_key_id != var.key_arn])

@@ -141,11 +141,12 @@ resource "aws_db_instance" "replica" {
   #checkov:skip=CKV2_AWS_60:it has no snapshots
   count = var.replicas
 
-  # Encrypted with the primary's key: in the same region none may be named.
+  # Encrypted with the primary's key: in the same region no key may be named.
   identifier             = "${var.name}-replica-${count.index + 1}"
   replicate_source_db    = aws_db_instance.primary.identifier
   instance_class         = var.class
   storage_type           = "gp3"
+  storage_encrypted      = true
   max_allocated_storage  = var.storage * 5
   vpc_security_group_ids = [aws_security_group.database.id]
   publicly_accessible    = false
