@@ -153,27 +153,30 @@ rollout: ## Upgrade three instances behind HAProxy ten times under load: of a mi
 	cargo build --release --locked
 	cargo run --release --locked --package rehearse -- rollout target/release/hello-birthday target/next/hello-birthday
 
-# The installation on AWS (docs/aws.md): which of deploy/terraform/examples, and in which region.
+# The installation on AWS (docs/aws.md): which of deploy/terraform/examples, in which region, and by which name.
 example ?= small
 region  ?= eu-west-1
+name    ?= hello-birthday
 aws     := deploy/terraform/examples/$(example)
 
 .PHONY: aws-state
-aws-state: ## Make the bucket for Terraform's state, once for an account: make region=eu-west-1 aws-state
+aws-state: ## Make the bucket for Terraform's state, once for an account and region: make region=eu-west-1 aws-state
 	terraform -chdir=deploy/terraform/bootstrap init
+	terraform -chdir=deploy/terraform/bootstrap workspace select -or-create $(region)
 	terraform -chdir=deploy/terraform/bootstrap apply -var region=$(region)
-	terraform -chdir=deploy/terraform/bootstrap output -raw backend >$(aws)/backend.hcl
-	echo 'key = "hello-birthday/$(example).tfstate"' >>$(aws)/backend.hcl
+	terraform -chdir=deploy/terraform/bootstrap output -raw backend >$(aws)/backend-$(region).hcl
 
 .PHONY: aws-roots
 aws-roots: ## Fetch the authorities that RDS's certificates are from
-	curl --fail --silent --show-error --output $(aws)/roots.pem \
+	curl --fail --silent --show-error --output $(aws)/roots-$(region).pem \
 		https://truststore.pki.rds.amazonaws.com/$(region)/$(region)-bundle.pem
 
 .PHONY: aws-plan
 aws-plan: ## Say what would be made on AWS: make example=production aws-plan
-	terraform -chdir=$(aws) init -backend-config=backend.hcl
-	terraform -chdir=$(aws) plan -var region=$(region) -out=plan.tfplan
+	terraform -chdir=$(aws) init -reconfigure -backend-config=backend-$(region).hcl \
+		-backend-config=key=$(name)/$(example).tfstate
+	terraform -chdir=$(aws) plan -var region=$(region) -var name=$(name) \
+		$(if $(wildcard $(aws)/$(region).tfvars),-var-file=$(region).tfvars) -out=plan.tfplan
 
 .PHONY: aws-apply
 aws-apply: ## Make what aws-plan said
@@ -181,7 +184,7 @@ aws-apply: ## Make what aws-plan said
 
 .PHONY: aws-deploy
 aws-deploy: ## Release what is checked out on AWS: build, push, migrate, replace, verify, or go back
-	AWS_REGION=$(region) deploy/aws/release
+	AWS_REGION=$(region) NAME=$(name) deploy/aws/release
 
 .PHONY: diagrams
 diagrams: ## Draw the pictures of docs/diagrams

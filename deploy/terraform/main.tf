@@ -7,8 +7,9 @@ locals {
   account        = data.aws_caller_identity.here.account_id
   region         = data.aws_region.here.region
   ask_for_tokens = coalesce(var.ask_for_tokens, var.public)
-  # The service's pools, and some for whoever looks.
-  connections = var.tasks_max * 2 * 20 + 20
+  # Two for each task, twice as many tasks during a release, and some for migrations and whoever looks. A task may have up to
+  # eight more whose change it gave up waiting for: that is worth an alarm.
+  connections = var.tasks_max * 2 * 2 + 20
 }
 
 module "network" {
@@ -18,6 +19,7 @@ module "network" {
   zones             = var.zones
   nat               = var.nat
   private_endpoints = var.private_endpoints
+  machines          = var.capacity == "ec2"
   log_days          = var.log_days
   key_arn           = aws_kms_key.this.arn
 }
@@ -25,6 +27,7 @@ module "network" {
 module "registry" {
   source  = "./modules/registry"
   name    = var.name
+  protect = var.protect
   key_arn = aws_kms_key.this.arn
 }
 
@@ -40,6 +43,7 @@ module "database" {
   replicas              = var.database_replicas
   backup_days           = var.backup_days
   copy_backups_to       = var.copy_backups_to
+  restore               = var.restore
   protect               = var.protect
   log_days              = var.log_days
   key_arn               = aws_kms_key.this.arn
@@ -56,6 +60,7 @@ module "service" {
   ask_for_tokens  = local.ask_for_tokens
   domain          = var.domain
   zone_id         = var.zone_id
+  leads_domain    = var.leads_domain
   certificate_arn = var.certificate_arn
   access_log_days = var.access_log_days
   metrics_readers = var.metrics_readers
@@ -76,12 +81,12 @@ module "service" {
   protect         = var.protect
   key_arn         = aws_kms_key.this.arn
   database = {
-    host             = module.database.host
-    name             = module.database.database
-    replica_hosts    = module.database.replica_hosts
-    roots            = file(var.database_roots_file)
-    admin_secret_arn = module.database.admin_secret_arn
-    security_group   = module.database.security_group
+    instance       = module.database.primary
+    host           = module.database.host
+    name           = module.database.database
+    replica_hosts  = module.database.replica_hosts
+    roots          = file(var.database_roots_file)
+    security_group = module.database.security_group
   }
 }
 
@@ -104,6 +109,5 @@ resource "aws_ssm_parameter" "release" {
   #checkov:skip=CKV2_AWS_34:names and places, no secret
   name  = "/${var.name}/release"
   type  = "String"
-  tier  = "Advanced"
   value = jsonencode(module.service.release)
 }

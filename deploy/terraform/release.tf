@@ -6,7 +6,7 @@ locals {
 
 resource "aws_iam_role" "release" {
   count                = var.releasers == null ? 0 : 1
-  name                 = "${var.name}-release"
+  name                 = "${var.name}-${local.region}-release"
   max_session_duration = 3600
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -57,7 +57,7 @@ resource "aws_iam_role_policy" "release" {
         Sid      = "GiveTasksTheirRoles"
         Effect   = "Allow"
         Action   = "iam:PassRole"
-        Resource = module.service.roles
+        Resource = module.service.release_roles
         Condition = {
           StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" }
         }
@@ -71,12 +71,24 @@ resource "aws_iam_role_policy" "release" {
       {
         Sid    = "Roll"
         Effect = "Allow"
-        Action = ["ecs:DescribeServices", "ecs:UpdateService", "ecs:DescribeTasks", "ecs:ListServiceDeployments", "ecs:DescribeServiceDeployments"]
+        Action = ["ecs:DescribeServices", "ecs:UpdateService", "ecs:DescribeTasks"]
         Resource = [
           "arn:aws:ecs:${local.region}:${local.account}:service/${var.name}/${var.name}",
           "arn:aws:ecs:${local.region}:${local.account}:task/${var.name}/*",
-          "arn:aws:ecs:${local.region}:${local.account}:service-deployment/${var.name}/${var.name}/*",
         ]
+      },
+      {
+        # After the first release there are never fewer tasks than tasks_min.
+        Sid      = "KeepTasks"
+        Effect   = "Allow"
+        Action   = "application-autoscaling:RegisterScalableTarget"
+        Resource = "arn:aws:application-autoscaling:${local.region}:${local.account}:scalable-target/*"
+        Condition = {
+          StringEquals = {
+            "application-autoscaling:service-namespace"  = "ecs"
+            "application-autoscaling:scalable-dimension" = "ecs:service:DesiredCount"
+          }
+        }
       },
     ]
   })

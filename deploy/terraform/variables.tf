@@ -36,6 +36,12 @@ variable "certificate_arn" {
   }
 }
 
+variable "leads_domain" {
+  description = "Whether the domain is led here; `false` while another region has it"
+  type        = bool
+  default     = true
+}
+
 variable "database_roots_file" {
   description = "RDS's certificate authorities of the region, in PEM: `make aws-roots` fetches them"
   type        = string
@@ -162,8 +168,11 @@ variable "task_memory" {
   default     = 512
 
   validation {
-    condition     = var.task_memory >= 2 * var.task_cpu && var.task_memory <= 8 * var.task_cpu
-    error_message = "task_memory: between twice and eight times task_cpu, as Fargate has it."
+    condition = contains(
+      var.task_cpu == 256 ? [512, 1024, 2048] : range(2 * var.task_cpu, min(8 * var.task_cpu, 30720) + 1, 1024),
+      var.task_memory,
+    )
+    error_message = "task_memory: as Fargate has it: with a task_cpu of 256 512, 1024 or 2048, else whole GiB from twice to eight times task_cpu, at most 30720."
   }
 }
 
@@ -250,6 +259,26 @@ variable "copy_backups_to" {
   description = "Another region that has the backups, too"
   type        = string
   default     = null
+
+  validation {
+    condition     = var.copy_backups_to != data.aws_region.here.region
+    error_message = "copy_backups_to: another region than the one that everything is in."
+  }
+}
+
+variable "restore" {
+  description = "What the database is made from, when it is made: `instance` or `backups_arn`, and the `time` (the last one, if not said)"
+  type = object({
+    instance    = optional(string)
+    backups_arn = optional(string)
+    time        = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.restore == null || (try(var.restore.instance, null) == null) != (try(var.restore.backups_arn, null) == null)
+    error_message = "restore: an instance or backups_arn, one of the two."
+  }
 }
 
 variable "protect" {
@@ -262,6 +291,11 @@ variable "psql_image" {
   description = "An image with psql, for the task that makes the database's roles"
   type        = string
   default     = "public.ecr.aws/docker/library/postgres:17"
+
+  validation {
+    condition     = var.nat != "none" || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.", var.psql_image))
+    error_message = "psql_image: without a way out it must be in ECR."
+  }
 }
 
 variable "access_log_days" {

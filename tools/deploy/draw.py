@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from diagrams import Cluster, Diagram, Edge, Node
-from diagrams.aws.compute import ECR, ElasticContainerServiceService
+from diagrams.aws.compute import ECR, ApplicationAutoScaling, EC2AutoScaling, ElasticContainerServiceService
 from diagrams.aws.database import RDSPostgresqlInstance
 from diagrams.aws.general import Users
 from diagrams.aws.management import CloudwatchAlarm, CloudwatchLogs
-from diagrams.aws.network import ALB, InternetGateway, NATGateway, Route53
+from diagrams.aws.network import ALB, Endpoint, InternetGateway, NATGateway, Route53
 from diagrams.aws.security import KMS, CertificateManager, SecretsManager
 from diagrams.k8s.clusterconfig import HPA
-from diagrams.k8s.compute import Deployment, Job, Pod
+from diagrams.k8s.compute import Job, Pod
 from diagrams.k8s.network import Ingress, Service
 from diagrams.k8s.podconfig import Secret
 from diagrams.onprem.client import Client
@@ -24,6 +24,8 @@ from diagrams.onprem.database import PostgreSQL
 # What is drawn of AWS, by the resource that makes it.
 AWS = {
     "aws_acm_certificate": "certificate",
+    "aws_appautoscaling_target": "scaling",
+    "aws_autoscaling_group": "machines",
     "aws_cloudwatch_log_group": "logs",
     "aws_cloudwatch_metric_alarm": "alarms",
     "aws_db_instance": "primary",
@@ -37,6 +39,7 @@ AWS = {
     "aws_secretsmanager_secret": "secrets",
     "aws_subnet": "subnets",
     "aws_vpc": "VPC",
+    "aws_vpc_endpoint": "endpoints",
 }
 GRAPH = {"compound": "true", "splines": "spline", "fontsize": "22", "pad": "0.3", "nodesep": "0.7", "ranksep": "1.1", "bgcolor": "white", "dpi": "70"}
 NODE = {"fontsize": "15"}
@@ -62,7 +65,10 @@ def aws():
             balancer = ALB(AWS["aws_lb"])
             nat = NATGateway(AWS["aws_nat_gateway"])
         with cluster(f"private {AWS['aws_subnet']}, two or three zones"):
+            machines = EC2AutoScaling(f"{AWS['aws_autoscaling_group']}, unless Fargate")
+            scaling = ApplicationAutoScaling(AWS["aws_appautoscaling_target"])
             service = ElasticContainerServiceService(f"{AWS['aws_ecs_service']}, two tasks at least")
+            endpoints = Endpoint(AWS["aws_vpc_endpoint"])
         with cluster(f"database {AWS['aws_subnet']}, no way out"):
             primary = RDSPostgresqlInstance(AWS["aws_db_instance"])
             standby = RDSPostgresqlInstance("standby")
@@ -80,7 +86,13 @@ def aws():
     service >> Edge(label="TLS") >> primary >> Edge(label="each commit") >> standby
     service >> Edge(label="reads") >> replica
     service >> nat
+    # One below the other.
+    balancer >> Edge(style="invis") >> [machines, scaling]
+    scaling >> Edge(style="dashed", constraint="false") >> service
+    service >> Edge(constraint="false") >> endpoints
+    nat >> Edge(style="invis") >> endpoints
     nat >> Edge(lhead="cluster_of the region") >> images
+    endpoints >> Edge(lhead="cluster_of the region") >> secrets
     # One beside the other, below the network.
     strip = [domain, certificate, images, secrets, key, logs, alarms]
     for left, right in zip(strip, strip[1:]):
@@ -92,17 +104,17 @@ def kubernetes():
     with cluster("namespace"):
         ingress = Ingress("ingress")
         service = Service("service")
-        deployment = Deployment("deployment")
-        pods = [Pod(f"pod {number}") for number in (1, 2, 3)]
         scaler = HPA("50 % processor")
-        migrate = Job("migrate,\nbefore each release")
         secret = Secret("password, tokens")
+        with cluster("deployment"):
+            pods = [Pod(f"pod {number}") for number in (1, 2, 3)]
+        migrate = Job("migrate,\nbefore each release")
     database = PostgreSQL("PostgreSQL")
-    callers >> Edge(label="HTTPS") >> ingress >> service >> pods
-    scaler >> Edge(style="dashed") >> deployment >> Edge(style="dashed") >> pods[0]
-    secret >> Edge(style="dashed") >> pods[2]
-    for pod in pods:
-        pod >> database
+    callers >> Edge(label="HTTPS") >> ingress >> service >> Edge(lhead="cluster_deployment") >> pods[0]
+    scaler >> Edge(style="dashed", lhead="cluster_deployment") >> pods[1]
+    secret >> Edge(style="dashed", lhead="cluster_deployment") >> pods[2]
+    secret >> Edge(style="dashed") >> migrate
+    pods[0] >> Edge(ltail="cluster_deployment") >> database
     migrate >> database
 
 

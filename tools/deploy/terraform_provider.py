@@ -23,6 +23,8 @@ from tf.gen import tfplugin_pb2_grpc as rpc
 NAME = "registry.terraform.io/hashicorp/aws"
 PREFIX = "@cdktn/aws."
 PRIMITIVES = {"string": "string", "number": "number", "boolean": "bool", "any": "dynamic"}
+# In a schema's attribute the field 11, which these bindings of the protocol don't know, says true: no state keeps it.
+WRITE_ONLY = b"\x58\x01"
 # Whoever doesn't set these gets them from AWS. Which other arguments are like that the bindings don't tell.
 FILLED_IN = {"id", "arn", "tags_all", "region"}
 NESTING = pb.Schema.NestedBlock.NestingMode
@@ -81,6 +83,8 @@ def block_of(types, fqn, config):
                 name=name, type=json.dumps(type_of(types, about["type"])).encode(),
                 required=not about.get("optional"), optional=bool(about.get("optional")),
                 computed=bool(about.get("optional")) and name in FILLED_IN))
+            if name.endswith("_wo"):
+                attributes[-1].MergeFromString(WRITE_ONLY)
     known = {attribute.name for attribute in attributes} | {block.type_name for block in blocks}
     for about in types.get(fqn, {}).get("properties", []) if fqn else []:
         name = snake(about["name"])

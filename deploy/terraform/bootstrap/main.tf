@@ -1,8 +1,8 @@
 # Where does Terraform remember what it made? In a bucket that keeps every version, made once for an account and region, by
-# a Terraform whose own state is the file beside this one.
+# a Terraform whose own state is a file beside this one, in a workspace for each region.
 
 terraform {
-  required_version = ">= 1.10"
+  required_version = ">= 1.11"
 
   required_providers {
     aws = {

@@ -1,5 +1,5 @@
 output "backend" {
-  description = "What the examples' backend.hcl says"
+  description = "What the examples' backend-REGION.hcl says"
   value       = <<-EOT
     bucket       = "${aws_s3_bucket.state.bucket}"
     region       = "${var.region}"

@@ -15,6 +15,7 @@ variables {
   replicas              = 1
   backup_days           = 7
   copy_backups_to       = "eu-central-1"
+  restore               = null
   protect               = true
   log_days              = 30
   key_arn               = "arn:aws:kms:eu-west-1:123456789012:key/key"
@@ -30,8 +31,12 @@ run "protected" {
     error_message = "no instance has a public address"
   }
   assert {
-    condition     = alltrue([for instance in concat([aws_db_instance.primary], aws_db_instance.replica) : instance.storage_encrypted && instance.kms_key_id == var.key_arn])
-    error_message = "every instance is encrypted with our key"
+    condition     = aws_db_instance.primary.kms_key_id == var.key_arn && alltrue([for instance in concat([aws_db_instance.primary], aws_db_instance.replica) : instance.storage_encrypted])
+    error_message = "the data is encrypted, with our key"
+  }
+  assert {
+    condition     = alltrue([for replica in aws_db_instance.replica : replica.kms_key_id != var.key_arn])
+    error_message = "RDS refuses a replica in the same region that names a key"
   }
   assert {
     condition     = { for parameter in aws_db_parameter_group.this.parameter : parameter.name => parameter.value }["rds.force_ssl"] == "1"
@@ -51,7 +56,11 @@ run "protected" {
     error_message = "no statement, parameter or detail with somebody's name is logged"
   }
   assert {
-    condition     = aws_db_instance.primary.manage_master_user_password && aws_db_instance.primary.password == null
+    condition     = aws_db_instance.primary.manage_master_user_password == null
+    error_message = "RDS makes no replica of an instance whose password it manages"
+  }
+  assert {
+    condition     = aws_db_instance.primary.password == null && aws_db_instance.primary.password_wo == null && aws_db_instance.primary.password_wo_version == 1
     error_message = "the administrator's password is in no state"
   }
   assert {
@@ -69,6 +78,25 @@ run "protected" {
   assert {
     condition     = aws_vpc_security_group_ingress_rule.tasks.referenced_security_group_id == "sg-tasks" && aws_vpc_security_group_ingress_rule.tasks.cidr_ipv4 == null
     error_message = "only the tasks connect"
+  }
+}
+
+run "restored" {
+  state_key = "restored"
+  module {
+    source = "./modules/database"
+  }
+  variables {
+    restore = { instance = "hello-birthday-old", time = "2026-11-24T09:59:00Z" }
+  }
+
+  assert {
+    condition     = one(aws_db_instance.primary.restore_to_point_in_time).source_db_instance_identifier == "hello-birthday-old" && one(aws_db_instance.primary.restore_to_point_in_time).restore_time == "2026-11-24T09:59:00Z"
+    error_message = "it has what was there at that moment"
+  }
+  assert {
+    condition     = aws_db_instance.primary.multi_az && aws_db_instance.primary.parameter_group_name == aws_db_parameter_group.this.name
+    error_message = "and is otherwise as any other"
   }
 }
 

@@ -10,6 +10,7 @@ variables {
   zones             = 3
   nat               = "per_zone"
   private_endpoints = true
+  machines          = false
   log_days          = 30
   key_arn           = "arn:aws:kms:eu-west-1:123456789012:key/key"
 }
@@ -52,6 +53,20 @@ run "three_zones" {
   assert {
     condition     = length(coalesce(aws_default_security_group.closed.ingress, [])) == 0 && length(coalesce(aws_default_security_group.closed.egress, [])) == 0
     error_message = "the default security group lets nothing through"
+  }
+}
+
+run "with_machines" {
+  module {
+    source = "./modules/network"
+  }
+  variables {
+    machines = true
+  }
+
+  assert {
+    condition     = length(setsubtract(["ecs", "ecs-agent", "ecs-telemetry"], keys(aws_vpc_endpoint.interface))) == 0
+    error_message = "machines are told what to do within the VPC"
   }
 }
 

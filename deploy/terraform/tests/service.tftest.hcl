@@ -14,6 +14,7 @@ variables {
   ask_for_tokens  = false
   domain          = "birthdays.example.org"
   zone_id         = "Z1"
+  leads_domain    = true
   certificate_arn = null
   access_log_days = 0
   metrics_readers = []
@@ -34,18 +35,22 @@ variables {
   protect         = true
   key_arn         = "arn:aws:kms:eu-west-1:123456789012:key/key"
   database = {
-    host             = "db.example.org"
-    name             = "hello"
-    replica_hosts    = []
-    roots            = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
-    admin_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-1"
-    security_group   = "sg-database"
+    instance       = "hello-birthday"
+    host           = "db.example.org"
+    name           = "hello"
+    replica_hosts  = []
+    roots          = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+    security_group = "sg-database"
   }
 }
 
 run "internal" {
   module {
     source = "./modules/service"
+  }
+  override_resource {
+    target = aws_secretsmanager_secret.admin
+    values = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:admin" }
   }
 
   # The load balancer.
@@ -104,6 +109,10 @@ run "internal" {
     error_message = "there are more tasks from half of their processors on"
   }
   assert {
+    condition     = aws_ecs_service.this.desired_count == 0 && aws_appautoscaling_target.tasks.min_capacity == 0
+    error_message = "before the first release there is no image, and no task that would look for it"
+  }
+  assert {
     condition = alltrue([for task in [aws_ecs_task_definition.service, aws_ecs_task_definition.migrate, aws_ecs_task_definition.roles] :
       jsondecode(task.container_definitions)[0].readonlyRootFilesystem
       && jsondecode(task.container_definitions)[0].user == "65532:65532"
@@ -141,11 +150,11 @@ run "internal" {
     error_message = "the service asks nothing of AWS"
   }
   assert {
-    condition     = !strcontains(aws_iam_role_policy.start_service.policy, "rds!") && strcontains(aws_iam_role_policy.start_administration.policy, "rds!")
-    error_message = "only administration reads the administrator's password"
+    condition     = [for task, policy in aws_iam_role_policy.start : task if strcontains(policy.policy, aws_secretsmanager_secret.admin.arn)] == ["roles"]
+    error_message = "only who makes roles reads the administrator's password"
   }
   assert {
-    condition = alltrue([for statement in concat(jsondecode(aws_iam_role_policy.start_service.policy).Statement, jsondecode(aws_iam_role_policy.start_administration.policy).Statement) :
+    condition = alltrue([for statement in flatten([for policy in aws_iam_role_policy.start : jsondecode(policy.policy).Statement]) :
       statement.Resource != "*" || statement.Action == "ecr:GetAuthorizationToken"
     ])
     error_message = "no right is wider than AWS makes it"
@@ -189,18 +198,45 @@ run "public" {
   }
 }
 
+run "in_another_region" {
+  module {
+    source = "./modules/service"
+  }
+  override_data {
+    target = data.aws_region.here
+    values = { region = "eu-central-1" }
+  }
+  variables {
+    leads_domain = false
+    psql_image   = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/public/postgres:17"
+  }
+
+  assert {
+    condition     = alltrue([for task, role in aws_iam_role.start : role.name == "hello-birthday-eu-central-1-start-${task}"])
+    error_message = "the whole account sees the names of roles"
+  }
+  assert {
+    condition     = length(aws_route53_record.service) == 0 && length(aws_acm_certificate.this) == 1
+    error_message = "the domain is led elsewhere, and the certificate is there for when it is not"
+  }
+  assert {
+    condition     = strcontains(aws_iam_role_policy.start["roles"].policy, "arn:aws:ecr:eu-central-1:123456789012:repository/public/postgres\"")
+    error_message = "psql is fetched from the repository where it is"
+  }
+}
+
 run "with_replicas" {
   module {
     source = "./modules/service"
   }
   variables {
     database = {
-      host             = "db.example.org"
-      name             = "hello"
-      replica_hosts    = ["replica.example.org"]
-      roots            = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
-      admin_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-1"
-      security_group   = "sg-database"
+      instance       = "hello-birthday"
+      host           = "db.example.org"
+      name           = "hello"
+      replica_hosts  = ["replica.example.org"]
+      roots          = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+      security_group = "sg-database"
     }
   }
 
@@ -237,5 +273,9 @@ run "on_machines" {
   assert {
     condition     = toset(aws_autoscaling_group.machines[0].vpc_zone_identifier) == toset(var.private_subnets)
     error_message = "machines are private"
+  }
+  assert {
+    condition     = aws_autoscaling_group.machines[0].force_delete
+    error_message = "they don't keep the group from being deleted"
   }
 }

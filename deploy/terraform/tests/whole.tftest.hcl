@@ -29,6 +29,13 @@ run "as_it_is" {
   }
 }
 
+run "what_scripts_are_told" {
+  assert {
+    condition     = aws_ssm_parameter.release.tier != "Advanced" && length(aws_ssm_parameter.release.value) < 4096
+    error_message = "it fits in a parameter that costs nothing"
+  }
+}
+
 run "public" {
   variables {
     public = true
@@ -64,6 +71,39 @@ run "no_way_to_the_images" {
   expect_failures = [var.nat]
 }
 
+run "no_way_to_psql" {
+  command = plan
+  variables {
+    nat               = "none"
+    private_endpoints = true
+  }
+  expect_failures = [var.psql_image]
+}
+
+run "backups_beside_the_data" {
+  command = plan
+  variables {
+    copy_backups_to = "eu-west-1"
+  }
+  expect_failures = [var.copy_backups_to]
+}
+
+run "a_restore_of_nothing" {
+  command = plan
+  variables {
+    restore = { time = "2026-11-24T09:59:00Z" }
+  }
+  expect_failures = [var.restore]
+}
+
+run "what_fargate_does_not_have" {
+  command = plan
+  variables {
+    task_memory = 1536
+  }
+  expect_failures = [var.task_memory]
+}
+
 run "what_is_no_number_of_tasks" {
   command = plan
   variables {
@@ -73,15 +113,24 @@ run "what_is_no_number_of_tasks" {
 }
 
 run "a_pipeline" {
+  state_key = "a_pipeline"
+  override_resource {
+    target = module.service.aws_iam_role.start["roles"]
+    values = { arn = "arn:aws:iam::123456789012:role/start-roles" }
+  }
   variables {
     releasers = {
       provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-      subjects     = ["repo:example/hello-birthday:environment:production"]
+      subjects     = ["repo:example/hello-birthday:environment:aws"]
     }
   }
   assert {
-    condition     = jsondecode(aws_iam_role.release[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/hello-birthday:environment:production"]
+    condition     = jsondecode(aws_iam_role.release[0].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/hello-birthday:environment:aws"]
     error_message = "one pipeline's tokens, and no other's"
+  }
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.release[0].policy, "start-roles")
+    error_message = "a pipeline can't start what reads the administrator's password"
   }
   assert {
     condition = alltrue([for statement in jsondecode(aws_iam_role_policy.release[0].policy).Statement :

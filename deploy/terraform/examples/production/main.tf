@@ -9,7 +9,11 @@ module "hello_birthday" {
   zone_id             = var.zone_id
   certificate_arn     = var.certificate_arn
   alarm_emails        = var.alarm_emails
-  database_roots_file = "${path.root}/roots.pem"
+  database_roots_file = "${path.root}/roots-${var.region}.pem"
+  protect             = var.protect
+  architecture        = var.architecture
+  leads_domain        = var.leads_domain
+  restore             = var.restore
   releasers           = var.releasers
 
   public            = true
@@ -27,5 +31,5 @@ module "hello_birthday" {
   database_multi_az = true
   database_replicas = 1
   backup_days       = 35
-  copy_backups_to   = "eu-central-1"
+  copy_backups_to   = var.copy_backups_to
 }

@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.10"
+  required_version = ">= 1.11"
 
   required_providers {
     aws = {
@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # Where the state is: terraform init -backend-config=backend.hcl, which `make aws-state` writes.
+  # Where the state is, `make aws-plan` says: in the bucket of the region, which `make aws-state` makes.
   backend "s3" {}
 }
 

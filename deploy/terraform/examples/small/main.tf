@@ -1,5 +1,5 @@
-# For a team or a house: two small tasks, one database that is backed up, reached from within the VPC. It is away for some
-# minutes when the database's machine or zone is lost, and loses nothing.
+# For a team or a house: two small tasks, one database that is backed up, reached from within the VPC. With the database's
+# machine or zone it is away until somebody restores it, and up to five minutes of data are gone.
 
 module "hello_birthday" {
   source = "../.."
@@ -9,6 +9,10 @@ module "hello_birthday" {
   zone_id             = var.zone_id
   certificate_arn     = var.certificate_arn
   alarm_emails        = var.alarm_emails
-  database_roots_file = "${path.root}/roots.pem"
+  database_roots_file = "${path.root}/roots-${var.region}.pem"
   protect             = var.protect
+  architecture        = var.architecture
+  leads_domain        = var.leads_domain
+  restore             = var.restore
+  releasers           = var.releasers
 }

@@ -38,3 +38,35 @@ variable "protect" {
   type        = bool
   default     = true
 }
+
+variable "architecture" {
+  description = "The tasks' processors: ARM64 or X86_64"
+  type        = string
+  default     = "ARM64"
+}
+
+variable "leads_domain" {
+  description = "Whether the domain is led here; false while another region has it"
+  type        = bool
+  default     = true
+}
+
+variable "restore" {
+  description = "What the database is made from, when it is made (docs/aws.md)"
+  type = object({
+    instance    = optional(string)
+    backups_arn = optional(string)
+    time        = optional(string)
+  })
+  default = null
+}
+
+variable "releasers" {
+  description = "The pipeline that may make releases"
+  type = object({
+    provider_arn = string
+    audience     = optional(string, "sts.amazonaws.com")
+    subjects     = list(string)
+  })
+  default = null
+}

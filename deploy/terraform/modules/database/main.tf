@@ -1,6 +1,10 @@
 # Where is the data, and who may ask for it? PostgreSQL that no other network reaches, encrypted on disk and on the wire,
 # with a standby in another zone that has every change before it is acknowledged.
 
+locals {
+  database = "hello"
+}
+
 resource "aws_db_subnet_group" "this" {
   name       = var.name
   subnet_ids = var.subnets
@@ -64,12 +68,13 @@ resource "aws_db_instance" "primary" {
   instance_class = var.class
   multi_az       = var.multi_az
 
-  db_name  = "hello"
+  # A restored one brings its own.
+  db_name  = var.restore == null ? local.database : null
   username = "hello_admin"
-  # RDS makes the password, keeps it in Secrets Manager and changes it every week. Nobody but the task that makes roles
-  # uses it.
-  manage_master_user_password   = true
-  master_user_secret_kms_key_id = var.key_arn
+  # A first password that nobody knows: write-only, so in no plan and no state. deploy/aws/rotate sets each one that is used.
+  # RDS can't keep it itself (manage_master_user_password): of such an instance no replica can be made.
+  password_wo         = uuid()
+  password_wo_version = 1
 
   allocated_storage     = var.storage
   max_allocated_storage = var.storage * 5
@@ -100,6 +105,21 @@ resource "aws_db_instance" "primary" {
   monitoring_role_arn             = aws_iam_role.monitoring.arn
   enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
 
+  dynamic "restore_to_point_in_time" {
+    for_each = var.restore[*]
+    content {
+      source_db_instance_identifier            = restore_to_point_in_time.value.instance
+      source_db_instance_automated_backups_arn = restore_to_point_in_time.value.backups_arn
+      restore_time                             = restore_to_point_in_time.value.time
+      use_latest_restorable_time               = restore_to_point_in_time.value.time == null ? true : null
+    }
+  }
+
+  lifecycle {
+    # From what it was made matters once; and one from another region's backups has the key that encrypts those.
+    ignore_changes = [restore_to_point_in_time, kms_key_id]
+  }
+
   depends_on = [aws_cloudwatch_log_group.primary]
 }
 
@@ -121,12 +141,12 @@ resource "aws_db_instance" "replica" {
   #checkov:skip=CKV2_AWS_60:it has no snapshots
   count = var.replicas
 
+  # Encrypted with the primary's key: in the same region no key may be named.
   identifier             = "${var.name}-replica-${count.index + 1}"
   replicate_source_db    = aws_db_instance.primary.identifier
   instance_class         = var.class
   storage_type           = "gp3"
   storage_encrypted      = true
-  kms_key_id             = var.key_arn
   max_allocated_storage  = var.storage * 5
   vpc_security_group_ids = [aws_security_group.database.id]
   publicly_accessible    = false
@@ -142,7 +162,7 @@ resource "aws_db_instance" "replica" {
 }
 
 resource "aws_iam_role" "monitoring" {
-  name = "${var.name}-database-monitoring"
+  name = "${var.name}-${data.aws_region.here.region}-database-monitoring"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -158,9 +178,10 @@ resource "aws_iam_role_policy_attachment" "monitoring" {
   policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 }
 
-# The backups, and the log from which any second of the last days can be restored, in another region as well.
 data "aws_caller_identity" "here" {}
+data "aws_region" "here" {}
 
+# The backups, and the log from which any second of the last days can be restored, in another region as well.
 resource "aws_kms_key" "copy" {
   count                   = var.copy_backups_to == null ? 0 : 1
   region                  = var.copy_backups_to

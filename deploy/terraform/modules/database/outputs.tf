@@ -10,7 +10,7 @@ output "replica_hosts" {
 
 output "database" {
   description = "The database's name"
-  value       = aws_db_instance.primary.db_name
+  value       = local.database
 }
 
 output "primary" {
@@ -21,11 +21,6 @@ output "primary" {
 output "replicas" {
   description = "The replicas' identifiers"
   value       = aws_db_instance.replica[*].identifier
-}
-
-output "admin_secret_arn" {
-  description = "Where RDS keeps the administrator's password"
-  value       = aws_db_instance.primary.master_user_secret[0].secret_arn
 }
 
 output "security_group" {

@@ -48,6 +48,15 @@ variable "copy_backups_to" {
   type        = string
 }
 
+variable "restore" {
+  description = "What to make the primary from, when it is made: an instance or backups, at a moment; null for nothing"
+  type = object({
+    instance    = optional(string)
+    backups_arn = optional(string)
+    time        = optional(string)
+  })
+}
+
 variable "protect" {
   description = "Whether it can be deleted only after this was taken back, and leaves a last snapshot"
   type        = bool

@@ -25,7 +25,11 @@ locals {
     per_zone = toset(local.zones)
   }[var.nat]
   # What a task asks for before and while it runs.
-  endpoints = toset(var.private_endpoints ? ["ecr.api", "ecr.dkr", "logs", "secretsmanager"] : [])
+  endpoints = toset(var.private_endpoints ? concat(
+    ["ecr.api", "ecr.dkr", "logs", "secretsmanager"],
+    # And what machines of our own ask to be told what to do.
+    var.machines ? ["ecs", "ecs-agent", "ecs-telemetry"] : [],
+  ) : [])
 }
 
 resource "aws_vpc" "this" {
@@ -186,7 +190,7 @@ resource "aws_cloudwatch_log_group" "flow" {
 }
 
 resource "aws_iam_role" "flow" {
-  name = "${var.name}-flow"
+  name = "${var.name}-${data.aws_region.here.region}-flow"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

@@ -23,6 +23,11 @@ variable "private_endpoints" {
   type        = bool
 }
 
+variable "machines" {
+  description = "Whether tasks run on machines in the private subnets, which ask for endpoints of their own"
+  type        = bool
+}
+
 variable "log_days" {
   description = "How long the log of refused packets is kept"
   type        = number

@@ -3,6 +3,7 @@
 resource "aws_ecr_repository" "this" {
   name                 = var.name
   image_tag_mutability = "IMMUTABLE"
+  force_delete         = !var.protect
 
   image_scanning_configuration {
     scan_on_push = true
@@ -31,11 +32,13 @@ resource "aws_ecr_lifecycle_policy" "this" {
       },
       {
         rulePriority = 2
-        description  = "All but the last ones: as far back as a rollback may go"
+        # What an image of several platforms is made of has no tag, and stays with it.
+        description = "All but the last ones: as far back as a rollback may go"
         selection = {
-          tagStatus   = "any"
-          countType   = "imageCountMoreThan"
-          countNumber = var.images_kept
+          tagStatus      = "tagged"
+          tagPatternList = ["*"]
+          countType      = "imageCountMoreThan"
+          countNumber    = var.images_kept
         }
         action = { type = "expire" }
       },

@@ -9,6 +9,11 @@ variable "images_kept" {
   default     = 30
 }
 
+variable "protect" {
+  description = "Whether it can be deleted only when it is empty"
+  type        = bool
+}
+
 variable "key_arn" {
   description = "The key that encrypts the images"
   type        = string

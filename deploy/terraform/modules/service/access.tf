@@ -14,79 +14,78 @@ locals {
       }
     }]
   })
-  to_start = [
-    {
-      Sid    = "FetchTheImage"
-      Effect = "Allow"
-      Action = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-      # One repository.
-      Resource = var.repository_arn
-    },
-    {
-      Sid    = "LogInToTheRegistry"
-      Effect = "Allow"
-      Action = "ecr:GetAuthorizationToken"
-      # AWS knows no narrower resource for it.
-      Resource = "*"
-    },
-    {
-      Sid      = "Log"
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = "${aws_cloudwatch_log_group.this.arn}:*"
-    },
-    {
-      Sid      = "ReadWhatTheKeyEncrypts"
-      Effect   = "Allow"
-      Action   = "kms:Decrypt"
-      Resource = var.key_arn
-      Condition = {
-        StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" }
-      }
-    },
-  ]
-  service_secret_arns = concat([aws_secretsmanager_secret.service.arn], aws_secretsmanager_secret.tokens[*].arn)
-  administration_secret_arns = [
-    aws_secretsmanager_secret.service.arn,
-    aws_secretsmanager_secret.migration.arn,
-    var.database.admin_secret_arn,
-  ]
+  # Where psql's image is in ECR, it is in a repository of its own.
+  psql = try(regex("^(?P<account>[0-9]{12})\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.amazonaws\\.com/(?P<name>[^:@]+)", var.psql_image), null)
+  # What each task needs so that it can be started, and no other: a pipeline may start migrations, but not the making of roles.
+  to_start = {
+    service = {
+      repositories = [var.repository_arn]
+      secrets      = concat([aws_secretsmanager_secret.service.arn], aws_secretsmanager_secret.tokens[*].arn)
+    }
+    migrate = {
+      repositories = [var.repository_arn]
+      secrets      = [aws_secretsmanager_secret.migration.arn]
+    }
+    roles = {
+      repositories = [for psql in local.psql[*] : "arn:aws:ecr:${psql.region}:${psql.account}:repository/${psql.name}"]
+      secrets = [
+        aws_secretsmanager_secret.admin.arn,
+        aws_secretsmanager_secret.service.arn,
+        aws_secretsmanager_secret.migration.arn,
+      ]
+    }
+  }
 }
 
-resource "aws_iam_role" "start_service" {
-  name               = "${var.name}-start-service"
+resource "aws_iam_role" "start" {
+  for_each           = local.to_start
+  name               = "${var.name}-${local.region}-start-${each.key}"
   assume_role_policy = local.assumed_by_tasks
 }
 
-resource "aws_iam_role_policy" "start_service" {
-  name = "start"
-  role = aws_iam_role.start_service.id
+resource "aws_iam_role_policy" "start" {
+  for_each = local.to_start
+  name     = "start"
+  role     = aws_iam_role.start[each.key].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(local.to_start, [{
-      Sid      = "ReadItsSecrets"
-      Effect   = "Allow"
-      Action   = "secretsmanager:GetSecretValue"
-      Resource = local.service_secret_arns
-    }])
-  })
-}
-
-resource "aws_iam_role" "start_administration" {
-  name               = "${var.name}-start-administration"
-  assume_role_policy = local.assumed_by_tasks
-}
-
-resource "aws_iam_role_policy" "start_administration" {
-  name = "start"
-  role = aws_iam_role.start_administration.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(local.to_start, [{
-      Sid      = "ReadItsSecrets"
-      Effect   = "Allow"
-      Action   = "secretsmanager:GetSecretValue"
-      Resource = local.administration_secret_arns
-    }])
+    Statement = concat(
+      [for repository in each.value.repositories : {
+        Sid      = "FetchTheImage"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = repository
+      }],
+      [
+        {
+          Sid    = "LogInToTheRegistry"
+          Effect = "Allow"
+          Action = "ecr:GetAuthorizationToken"
+          # AWS knows no narrower resource for it.
+          Resource = "*"
+        },
+        {
+          Sid      = "Log"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          Resource = "${aws_cloudwatch_log_group.this.arn}:*"
+        },
+        {
+          Sid      = "ReadWhatTheKeyEncrypts"
+          Effect   = "Allow"
+          Action   = "kms:Decrypt"
+          Resource = var.key_arn
+          Condition = {
+            StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" }
+          }
+        },
+        {
+          Sid      = "ReadItsSecrets"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = each.value.secrets
+        },
+      ],
+    )
   })
 }

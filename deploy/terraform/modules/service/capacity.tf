@@ -14,7 +14,7 @@ data "aws_ssm_parameter" "machine_image" {
 
 resource "aws_iam_role" "machines" {
   count = local.machines
-  name  = "${var.name}-machines"
+  name  = "${var.name}-${local.region}-machines"
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -33,7 +33,7 @@ resource "aws_iam_role_policy_attachment" "machines" {
 
 resource "aws_iam_instance_profile" "machines" {
   count = local.machines
-  name  = "${var.name}-machines"
+  name  = "${var.name}-${local.region}-machines"
   role  = aws_iam_role.machines[0].name
 }
 
@@ -102,8 +102,9 @@ resource "aws_autoscaling_group" "machines" {
   vpc_zone_identifier = var.private_subnets
   min_size            = 0
   max_size            = var.tasks_max * 2
-  # ECS empties a machine before it is taken away.
+  # ECS empties a machine before it is taken away; with the group all go, protected or not, for they hold nothing.
   protect_from_scale_in = true
+  force_delete          = true
 
   launch_template {
     id      = aws_launch_template.machines[0].id

@@ -32,7 +32,7 @@ resource "aws_acm_certificate_validation" "this" {
 }
 
 resource "aws_route53_record" "service" {
-  count   = local.is_our_zone ? 1 : 0
+  count   = local.is_our_zone && var.leads_domain ? 1 : 0
   zone_id = var.zone_id
   name    = var.domain
   type    = "A"

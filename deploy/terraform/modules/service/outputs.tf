@@ -23,9 +23,9 @@ output "metrics" {
   }
 }
 
-output "roles" {
-  description = "Those by which tasks are started"
-  value       = [aws_iam_role.start_service.arn, aws_iam_role.start_administration.arn]
+output "release_roles" {
+  description = "Those by which a release's tasks are started: not the one that reads the administrator's password"
+  value       = [aws_iam_role.start["service"].arn, aws_iam_role.start["migrate"].arn]
 }
 
 output "secrets" {
@@ -44,6 +44,7 @@ output "release" {
     service             = aws_ecs_service.this.name
     service_template    = aws_ecs_task_definition.service.arn
     migrate_template    = aws_ecs_task_definition.migrate.arn
+    no_image            = local.no_image
     roles_template      = aws_ecs_task_definition.roles.arn
     capacity_provider   = local.provider
     subnets             = var.private_subnets
@@ -51,6 +52,8 @@ output "release" {
     tasks_min           = var.tasks_min
     repository          = var.repository_url
     platform            = var.architecture == "ARM64" ? "linux/arm64" : "linux/amd64"
+    database_instance   = var.database.instance
+    admin_secret        = aws_secretsmanager_secret.admin.name
     service_secret      = aws_secretsmanager_secret.service.name
     migration_secret    = aws_secretsmanager_secret.migration.name
     replicas            = var.database.replica_hosts

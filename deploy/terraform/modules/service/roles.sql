@@ -1,8 +1,8 @@
 -- Who may do what in the database? Makes the roles that the environment names, and can be repeated.
 --
 -- hello and hello_owner hold the rights and can't log in. Those who log in, hello_service_N and hello_migration_N, are made
--- anew with each change of passwords, so that the tasks of before go on until they are replaced; the ones of two
--- changes ago are dropped.
+-- anew with each change of passwords, so that the tasks of before go on until they are replaced; all but the last two are
+-- dropped.
 \getenv service SERVICE_USERNAME
 \getenv service_password SERVICE_PASSWORD
 \getenv migration MIGRATION_USERNAME
@@ -26,6 +26,8 @@ GRANT USAGE ON SCHEMA public TO hello;
 ALTER DEFAULT PRIVILEGES FOR ROLE hello_owner IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO hello;
 
+-- Not while somebody is connected by them: where a change was cut off, tasks still have older ones.
 SELECT format('DROP ROLE %I', rolname) FROM pg_roles
 WHERE rolname ~ '^hello_(service|migration)_[0-9]+$'
-AND substring(rolname FROM '[0-9]+$')::int < substring(:'service' FROM '[0-9]+$')::int - 1 \gexec
+AND substring(:'service' FROM '[0-9]+$')::int - substring(rolname FROM '[0-9]+$')::int NOT IN (0, 1)
+AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = rolname) \gexec

@@ -4,8 +4,13 @@ resource "aws_appautoscaling_target" "tasks" {
   service_namespace  = "ecs"
   scalable_dimension = "ecs:service:DesiredCount"
   resource_id        = "service/${aws_ecs_cluster.this.name}/${aws_ecs_service.this.name}"
-  min_capacity       = var.tasks_min
-  max_capacity       = var.tasks_max
+  # Until deploy/aws/release sets tasks_min there is no image: ECS would start tasks at once, and in vain.
+  min_capacity = 0
+  max_capacity = var.tasks_max
+
+  lifecycle {
+    ignore_changes = [min_capacity]
+  }
 }
 
 resource "aws_appautoscaling_policy" "processor" {

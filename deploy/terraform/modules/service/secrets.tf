@@ -6,6 +6,14 @@ locals {
   recovery_days = var.protect ? 30 : 0
 }
 
+resource "aws_secretsmanager_secret" "admin" {
+  #checkov:skip=CKV2_AWS_57:as for the service
+  name                    = "${var.name}/admin"
+  description             = "The database's administrator: username and password"
+  kms_key_id              = var.key_arn
+  recovery_window_in_days = local.recovery_days
+}
+
 resource "aws_secretsmanager_secret" "service" {
   #checkov:skip=CKV2_AWS_57:changed by deploy/aws/rotate, which also replaces the tasks; a function that does it alone would leave those with the old one
   name                    = "${var.name}/service"

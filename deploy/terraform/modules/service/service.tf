@@ -71,7 +71,7 @@ resource "aws_ecs_service" "this" {
   name            = var.name
   cluster         = aws_ecs_cluster.this.id
   task_definition = aws_ecs_task_definition.service.arn
-  # The first release starts the first tasks: before it there is no image, no role and no table.
+  # The first release starts the first tasks: before it there is no image, no role and no table. So scaling begins with none.
   desired_count = 0
 
   capacity_provider_strategy {

@@ -82,7 +82,7 @@ resource "aws_ecs_task_definition" "service" {
   network_mode             = "awsvpc"
   cpu                      = var.task_cpu
   memory                   = var.task_memory
-  execution_role_arn       = aws_iam_role.start_service.arn
+  execution_role_arn       = aws_iam_role.start["service"].arn
   track_latest             = false
 
   runtime_platform {
@@ -118,7 +118,7 @@ resource "aws_ecs_task_definition" "migrate" {
   network_mode             = "awsvpc"
   cpu                      = 256
   memory                   = 512
-  execution_role_arn       = aws_iam_role.start_administration.arn
+  execution_role_arn       = aws_iam_role.start["migrate"].arn
   track_latest             = false
 
   runtime_platform {
@@ -140,7 +140,7 @@ resource "aws_ecs_task_definition" "migrate" {
   })])
 }
 
-# Makes the roles that the two secrets propose, by RDS's own administrator; run by deploy/aws/rotate.
+# Makes the roles that the two secrets propose, by the database's administrator; run by deploy/aws/rotate.
 resource "aws_ecs_task_definition" "roles" {
   #checkov:skip=CKV_AWS_249:as for the service
   family                   = "${var.name}-roles"
@@ -148,7 +148,7 @@ resource "aws_ecs_task_definition" "roles" {
   network_mode             = "awsvpc"
   cpu                      = 256
   memory                   = 512
-  execution_role_arn       = aws_iam_role.start_administration.arn
+  execution_role_arn       = aws_iam_role.start["roles"].arn
   track_latest             = false
 
   runtime_platform {
@@ -170,8 +170,8 @@ resource "aws_ecs_task_definition" "roles" {
       SQL         = file("${path.module}/roles.sql")
     } : { name = name, value = value }]
     secrets = [
-      { name = "PGUSER", valueFrom = "${var.database.admin_secret_arn}:username::" },
-      { name = "PGPASSWORD", valueFrom = "${var.database.admin_secret_arn}:password::" },
+      { name = "PGUSER", valueFrom = "${aws_secretsmanager_secret.admin.arn}:username::" },
+      { name = "PGPASSWORD", valueFrom = "${aws_secretsmanager_secret.admin.arn}:password::" },
       { name = "SERVICE_USERNAME", valueFrom = "${aws_secretsmanager_secret.service.arn}:username:AWSPENDING:" },
       { name = "SERVICE_PASSWORD", valueFrom = "${aws_secretsmanager_secret.service.arn}:password:AWSPENDING:" },
       { name = "MIGRATION_USERNAME", valueFrom = "${aws_secretsmanager_secret.migration.arn}:username:AWSPENDING:" },

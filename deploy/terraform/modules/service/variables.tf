@@ -43,6 +43,11 @@ variable "zone_id" {
   type        = string
 }
 
+variable "leads_domain" {
+  description = "Whether that name is made"
+  type        = bool
+}
+
 variable "certificate_arn" {
   description = "The certificate of that name; null if one is to be made"
   type        = string
@@ -126,12 +131,12 @@ variable "leap_day" {
 variable "database" {
   description = "Where the data is"
   type = object({
-    host             = string
-    name             = string
-    replica_hosts    = list(string)
-    roots            = string
-    admin_secret_arn = string
-    security_group   = string
+    instance       = string
+    host           = string
+    name           = string
+    replica_hosts  = list(string)
+    roots          = string
+    security_group = string
   })
 }
 

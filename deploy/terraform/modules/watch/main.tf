@@ -41,9 +41,10 @@ locals {
       }
     },
     { for replica in var.database.replicas : "${replica}-lag" => {
-      says      = "The replica is too far behind to be asked: reads go to the primary."
+      says      = "The replica has fallen behind, and reads go to the primary."
       namespace = "AWS/RDS", metric = "ReplicaLag", dimensions = { DBInstanceIdentifier = replica }
-      statistic = "Maximum", above = 5, minutes = 5
+      # It is the age of the last change: where nobody changes anything, up to the 300 s after which RDS begins a new log file.
+      statistic = "Maximum", above = 600, minutes = 5
     } },
   )
   everybody = [aws_sns_topic.alarms.arn]
@@ -192,7 +193,7 @@ locals {
 data "aws_region" "here" {}
 
 resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+  dashboard_name = "${var.name}-${data.aws_region.here.region}"
   dashboard_body = jsonencode({
     widgets = [for index, panel in local.panels : {
       type   = "metric"

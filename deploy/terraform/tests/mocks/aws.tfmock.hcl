@@ -104,11 +104,6 @@ mock_resource "aws_db_instance" {
   defaults = {
     address = "hello-birthday.example.eu-west-1.rds.amazonaws.com"
     arn     = "arn:aws:rds:eu-west-1:123456789012:db:hello-birthday"
-    master_user_secret = [{
-      secret_arn    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:rds!db-1"
-      secret_status = "active"
-      kms_key_id    = "arn:aws:kms:eu-west-1:123456789012:key/key"
-    }]
   }
 }
 
