@@ -433,7 +433,7 @@ async fn walk_through_a_name_of_somebody_else(document: &mut Document, client: &
     for route in routes::all() {
         let path = route.path().replace("{username}", "Anna");
         for Endpoint { method, .. } in route.endpoints() {
-            let mut connection = client.connect().await.asking_for("evil.example");
+            let mut connection = client.connect().await.asking_for("evil.tld");
             let answer = connection.send(method.clone(), &path, &[], "").await;
             assert_eq!(answer.status, 421, "{method} {path}: {answer:?}");
             document.saw(&format!("{method} {}", route.path()), &answer);
