@@ -45,7 +45,9 @@ async fn a_name_that_somebody_else_leads_here_is_nobody_to_a_service_for_this_ma
         }
     }
     assert_eq!(saved_by(&client, &format!("evil.tld:{port}")).await, "421");
-    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}"), "x".into()] {
+    for host in
+        [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}"), "x".into()]
+    {
         assert_eq!(saved_by(&client, &host).await, "204", "{host}");
     }
     // Who names no host is no browser.

@@ -358,7 +358,10 @@ mod tests {
     #[test]
     fn parts_name_several_hosts_as_a_url_does() {
         let parts = AddressParts { host: "a,b".into(), port: Some(6543), ..AddressParts::default() };
-        assert_eq!(Address::from_parts(parts).unwrap().hosts, parse("postgres://a:6543,b:6543/").unwrap().hosts);
+        assert_eq!(
+            Address::from_parts(parts).unwrap().hosts,
+            parse("postgres://a:6543,b:6543/").unwrap().hosts
+        );
         let parts = AddressParts { host: "a,,b".into(), ..AddressParts::default() };
         assert!(Address::from_parts(parts).is_err());
     }
