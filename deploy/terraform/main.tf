@@ -103,11 +103,3 @@ module "watch" {
   }
   key_arn = aws_kms_key.this.arn
 }
-
-# What deploy/aws asks for, so that a release needs no access to Terraform's state.
-resource "aws_ssm_parameter" "release" {
-  #checkov:skip=CKV2_AWS_34:names and places, no secret
-  name  = "/${var.name}/release"
-  type  = "String"
-  value = jsonencode(module.service.release)
-}

@@ -32,12 +32,6 @@ resource "aws_iam_role_policy" "release" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "FindOutWhatThereIs"
-        Effect   = "Allow"
-        Action   = "ssm:GetParameter"
-        Resource = aws_ssm_parameter.release.arn
-      },
-      {
         Sid    = "PushImages"
         Effect = "Allow"
         Action = [

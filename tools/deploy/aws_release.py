@@ -246,18 +246,18 @@ class Account:
 
     def write_templates(self):
         """As an apply of Terraform does, which also says where they are."""
-        templates = {f"{key}_template": self.revision(key, NO_IMAGE) for key in FAMILIES}
-        boto3.client("ssm").put_parameter(Name=f"/{NAME}/release", Type="String", Overwrite=True, Value=json.dumps({
+        templates = {f"{key}_template": self.revision(key, NO_IMAGE) for key in ("service", "migrate")}
+        self.revision("roles", NO_IMAGE, release=json.dumps({
             "cluster": NAME, "service": NAME, "capacity_provider": "FARGATE", "subnets": [self.subnet], "security_group": self.group,
             "tasks_min": 2, "repository": REPOSITORY, "platform": "linux/arm64", "url": "https://birthdays.example.org",
             "no_image": NO_IMAGE, "database_instance": NAME, "database": "hello", "replicas": ["replica.example.org"],
             **{f"{key}_secret": f"{NAME}/{key}" for key in ("admin", "service", "migration")},
             "log_group": f"/{NAME}/service", "reachable_by_anyone": False, **templates}))
 
-    def revision(self, key, image):
+    def revision(self, key, image, **labels):
         return self.ecs.register_task_definition(
             family=FAMILIES[key], networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-            containerDefinitions=[{"name": key, "image": image, "memory": 512, "environment": [
+            containerDefinitions=[{"name": key, "image": image, "memory": 512, "dockerLabels": labels, "environment": [
                 {"name": "POSTGRES_SSLROOTCERT", "value": "-----BEGIN CERTIFICATE-----\nMA=="}]}])["taskDefinition"]["taskDefinitionArn"]
 
     def runs(self, image):

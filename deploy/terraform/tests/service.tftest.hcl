@@ -150,6 +150,11 @@ run "internal" {
     error_message = "the service asks nothing of AWS"
   }
   assert {
+    condition = (jsondecode(jsondecode(aws_ecs_task_definition.roles.container_definitions)[0].dockerLabels.release).repository
+    == var.repository_url)
+    error_message = "the task that makes roles says what a release needs to know"
+  }
+  assert {
     condition     = [for task, policy in aws_iam_role_policy.start : task if strcontains(policy.policy, aws_secretsmanager_secret.admin.arn)] == ["roles"]
     error_message = "only who makes roles reads the administrator's password"
   }

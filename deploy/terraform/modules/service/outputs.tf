@@ -38,28 +38,6 @@ output "secrets" {
 }
 
 output "release" {
-  description = "All that a release needs to know"
-  value = {
-    cluster             = aws_ecs_cluster.this.name
-    service             = aws_ecs_service.this.name
-    service_template    = aws_ecs_task_definition.service.arn
-    migrate_template    = aws_ecs_task_definition.migrate.arn
-    no_image            = local.no_image
-    roles_template      = aws_ecs_task_definition.roles.arn
-    capacity_provider   = local.provider
-    subnets             = var.private_subnets
-    security_group      = aws_security_group.tasks.id
-    tasks_min           = var.tasks_min
-    repository          = var.repository_url
-    platform            = var.architecture == "ARM64" ? "linux/arm64" : "linux/amd64"
-    database_instance   = var.database.instance
-    admin_secret        = aws_secretsmanager_secret.admin.name
-    service_secret      = aws_secretsmanager_secret.service.name
-    migration_secret    = aws_secretsmanager_secret.migration.name
-    replicas            = var.database.replica_hosts
-    database            = var.database.name
-    log_group           = aws_cloudwatch_log_group.this.name
-    url                 = "https://${var.domain}"
-    reachable_by_anyone = var.public
-  }
+  description = "All that a release needs to know, as the task that makes roles tells it"
+  value       = local.release
 }

@@ -66,6 +66,31 @@ locals {
     }
   } }
   platforms = var.capacity == "ec2" ? ["EC2"] : ["FARGATE"]
+
+  # All that deploy/aws needs to know, so that a release needs no access to Terraform's state. It stands in a label of the task
+  # that makes roles, which is found by its name.
+  release = {
+    cluster             = aws_ecs_cluster.this.name
+    service             = var.name
+    service_template    = aws_ecs_task_definition.service.arn
+    migrate_template    = aws_ecs_task_definition.migrate.arn
+    no_image            = local.no_image
+    capacity_provider   = local.provider
+    subnets             = var.private_subnets
+    security_group      = aws_security_group.tasks.id
+    tasks_min           = var.tasks_min
+    repository          = var.repository_url
+    platform            = var.architecture == "ARM64" ? "linux/arm64" : "linux/amd64"
+    database_instance   = var.database.instance
+    admin_secret        = aws_secretsmanager_secret.admin.name
+    service_secret      = aws_secretsmanager_secret.service.name
+    migration_secret    = aws_secretsmanager_secret.migration.name
+    replicas            = var.database.replica_hosts
+    database            = var.database.name
+    log_group           = aws_cloudwatch_log_group.this.name
+    url                 = "https://${var.domain}"
+    reachable_by_anyone = var.public
+  }
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -157,11 +182,12 @@ resource "aws_ecs_task_definition" "roles" {
   }
 
   container_definitions = jsonencode([merge(local.container, {
-    name       = "roles"
-    image      = var.psql_image
-    user       = "65532:65532"
-    entryPoint = ["sh", "-euc"]
-    command    = [file("${path.module}/roles.sh")]
+    name         = "roles"
+    image        = var.psql_image
+    user         = "65532:65532"
+    entryPoint   = ["sh", "-euc"]
+    command      = [file("${path.module}/roles.sh")]
+    dockerLabels = { release = jsonencode(local.release) }
     environment = [for name, value in {
       PGHOST      = var.database.host
       PGDATABASE  = var.database.name

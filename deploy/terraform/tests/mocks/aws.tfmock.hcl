@@ -119,12 +119,6 @@ mock_resource "aws_ecs_task_definition" {
   }
 }
 
-mock_resource "aws_ssm_parameter" {
-  defaults = {
-    arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/hello-birthday/release"
-  }
-}
-
 mock_resource "aws_s3_bucket" {
   defaults = {
     arn = "arn:aws:s3:::hello-birthday-access-1"
