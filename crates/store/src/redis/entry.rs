@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::Cluster;
-use super::durability;
+use super::durability::{self, Durability};
 use super::link::Dialer;
 use super::schema::{self, ADMIN_WITHIN};
 use super::tls::Encryption;
@@ -41,8 +41,17 @@ impl Entry {
         Ok(Self { cluster: Arc::new(cluster), place, replicas, metrics: metrics.clone() })
     }
 
-    /// Looks at all servers, and notes the form of the data where they have none yet.
+    /// Looks at all servers, notes the form of the data where they have none yet, and tells what they keep.
     pub(super) async fn pass(&self) -> Result<Migrated, OpenError> {
+        let (migrated, found) = self.pass_silently().await?;
+        for (server, promises) in &found {
+            promises.tell(server, self.replicas, &self.metrics);
+        }
+        Ok(migrated)
+    }
+
+    /// The same for who only reads, and can lose nothing.
+    pub(super) async fn pass_silently(&self) -> Result<(Migrated, Vec<(String, Durability)>), OpenError> {
         let refuse = |reason: Reason| refuse(&self.place, reason);
         self.cluster.look().await.map_err(refuse)?;
         let mut found = Vec::new();
@@ -50,11 +59,7 @@ impl Entry {
             let promises = durability::look(&node, Instant::now() + ADMIN_WITHIN).await.map_err(refuse)?;
             found.push((node.address().to_string(), promises));
         }
-        let migrated = schema::mark(&self.cluster, &self.place).await?;
-        for (server, promises) in &found {
-            promises.tell(server, self.replicas, &self.metrics);
-        }
-        Ok(migrated)
+        Ok((schema::mark(&self.cluster, &self.place).await?, found))
     }
 
     /// Looks until the servers can be used, and from then on who has what. Says in the log what is the

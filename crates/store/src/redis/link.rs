@@ -47,10 +47,17 @@ pub(super) struct Dialer {
     pub(super) topology: Topology,
 }
 
+/// Who may be met at the end of a way.
+enum Expects {
+    Master,
+    Anybody,
+}
+
 /// The way to one server.
 pub(super) struct Link {
     pub(super) address: Address,
     dialer: Arc<Dialer>,
+    expects: Expects,
     line: Mutex<Option<Line>>,
     /// Held by the one who connects.
     dialing: tokio::sync::Mutex<Option<Failed>>,
@@ -97,7 +104,13 @@ impl Line {
 
 impl Link {
     pub(super) fn new(address: Address, dialer: Arc<Dialer>) -> Self {
-        Self { address, dialer, line: Mutex::default(), dialing: tokio::sync::Mutex::default() }
+        let expects = Expects::Master;
+        Self { address, dialer, expects, line: Mutex::default(), dialing: tokio::sync::Mutex::default() }
+    }
+
+    /// One that takes a replica, too: for asking whether it is one.
+    pub(super) fn to_anybody(address: Address, dialer: Arc<Dialer>) -> Self {
+        Self { expects: Expects::Anybody, ..Self::new(address, dialer) }
     }
 
     /// Sends commands that only read. A connection that breaks meanwhile is made anew once.
@@ -254,7 +267,7 @@ impl Link {
         let loaded = loaded.map_err(|error| unconnected(&error, &self.address))?;
         let loaded = accepted(Some(loaded), &self.address).map_err(Refusal::reason)?;
         let script = from_redis_value(loaded).map_err(|_| self.unavailable("it names no script"))?;
-        if let Some(claim) = self.claim() {
+        if let (Expects::Master, Some(claim)) = (&self.expects, self.claim()) {
             let reply =
                 connection.req_packed_commands(Pipeline::with_capacity(1).add_command(claim), 0, 1).await;
             let reply = reply.map_err(|error| unconnected(&error, &self.address))?;

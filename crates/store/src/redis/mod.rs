@@ -66,14 +66,14 @@ impl Redis {
         }
     }
 
-    /// Here the servers must answer.
+    /// To read; here the servers must answer.
     pub(crate) async fn open_now(
         url: &RedisUrl,
         replicas: u32,
         metrics: &Metrics,
     ) -> Result<Self, OpenError> {
         let entry = Entry::new(url, replicas, metrics)?;
-        entry.pass().await?;
+        entry.pass_silently().await?;
         Ok(Self::start(entry, None))
     }
 

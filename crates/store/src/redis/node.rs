@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, from_redis_value};
+use futures_util::future::join;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -28,6 +29,8 @@ const REPLICAS_WITHIN: Duration = Duration::from_millis(500);
 pub(super) struct Node {
     pub(super) reads: Arc<Link>,
     changes: Arc<Link>,
+    /// For asking whether the server is a master: where it lets writes wait, as before a failover, reads don't.
+    claims: Link,
     questions: Lane<Question, Reply>,
     writes: Lane<Order, Answer>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -89,27 +92,31 @@ impl Node {
         let writing = tokio::spawn(writer.run(inbox));
         let (questions, inbox) = lane(metrics.read_queue.clone());
         let answering = tokio::spawn(answer(Arc::clone(&reads), inbox));
-        Self { reads, changes, questions, writes, workers: Mutex::new(vec![writing, answering]) }
+        let claims = Link::to_anybody(address.clone(), Arc::clone(dialer));
+        Self { reads, changes, claims, questions, writes, workers: Mutex::new(vec![writing, answering]) }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.reads.address
     }
 
-    /// A sign of life. A server that turns out to be a replica gives none: both connections to it are left.
+    /// A sign of life. A server that turns out to be a replica gives none: every connection to it is left.
     pub(super) async fn ping(&self, deadline: Instant) -> Result<(), StoreError> {
-        let mut commands = Pipeline::with_capacity(2);
-        commands.add_command(cmd("PING"));
-        if let Some(claim) = self.reads.claim() {
-            commands.add_command(claim);
-        }
-        let replies = self.reads.read(&commands, deadline).await.map_err(Silence::of_read)?;
-        let mut replies = replies.into_iter();
-        accepted(replies.next(), self.address()).map_err(Refusal::of_read)?;
-        be_master(replies.next(), self.address()).map_err(|reason| {
-            self.reads.leave();
-            self.changes.leave();
-            StoreError::NotApplied(reason)
+        let (alive, master) = join(self.ask::<String>(cmd("PING"), deadline), self.claim(deadline)).await;
+        master.map_err(StoreError::NotApplied)?;
+        alive.map(drop)
+    }
+
+    /// Refuses a replica. Silence says nothing of who is silent.
+    async fn claim(&self, deadline: Instant) -> Result<(), Reason> {
+        let Some(claim) = self.claims.claim() else { return Ok(()) };
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(claim);
+        let Ok(replies) = self.claims.read(&commands, deadline).await else { return Ok(()) };
+        be_master(replies.into_iter().next(), self.address()).inspect_err(|_| {
+            for link in [&*self.reads, &*self.changes, &self.claims] {
+                link.leave();
+            }
         })
     }
 

@@ -8,10 +8,17 @@ local what, name, waits, value = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 local kept = redis.call('HMGET', user, 'b', 'e')
 local birthday, email = kept[1], kept[2]
 
+-- A replica refuses the first write, and so tells what it is: who changes nothing writes something that changes nothing.
+local function nothing(answer)
+    redis.call('ZREM', names, '')
+    return answer
+end
+
 -- What is so already may not be so at the replicas yet. Since Redis 7.2 a connection waits only for what it wrote itself,
--- so it writes something that changes nothing.
+-- and only for what replicas are sent.
 local function unchanged(field, same)
-    if waits then redis.call('HSET', user, field, same) end
+    if not waits then return nothing('U') end
+    redis.call('HSET', user, field, same)
     return 'U'
 end
 
@@ -29,7 +36,7 @@ if what == 'save' then
 end
 if what == 'register' then
     if email == value then return unchanged('e', value) end
-    if email then return 'C' end
+    if email then return nothing('C') end
     redis.call('HSET', user, 'e', value)
     redis.call('ZADD', names, 0, name)
     return 'D'
@@ -48,10 +55,11 @@ if what == 'put' then
     return 'D'
 end
 if not birthday and not email then
-    if waits and what == 'erase' then
-        redis.call('ZADD', names, 0, name)
-        redis.call('ZREM', names, name)
-    end
+    if not waits or what ~= 'erase' then return nothing('A') end
+    -- Erasing needs no memory, so it goes on where there is none: see above.
+    redis.call('DEL', user)
+    redis.call('ZADD', names, 0, name)
+    redis.call('ZREM', names, name)
     return 'A'
 end
 if what == 'email' then
