@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::settings::ServeSettings;
-use super::{Failure, service_manager};
+use super::{Failure, service_manager, settings};
 use crate::access::Source;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
@@ -35,8 +35,12 @@ pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
     let (log, writer) = Log::start(std::io::stderr(), settings.log.log_format, filter, &mut registry)
         .map_err(Failure::failed)?;
     log.take_events(filter).map_err(Failure::failed)?;
-    let threads = available_parallelism().map_or(1, usize::from) + THREADS_FREE;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // Whoever says how many by tokio's own variable means it.
+    if settings::variable("TOKIO_WORKER_THREADS").is_none() {
+        runtime.worker_threads(available_parallelism().map_or(1, usize::from) + THREADS_FREE);
+    }
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     let result = runtime.block_on(serve(settings, log, registry));
     // What is still running now was told to stop and did not; the end of the program stops it.

@@ -14,7 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::App;
-use super::routes::{Access, Endpoint};
+use super::routes::{Endpoint, METRICS};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The boundaries of OpenTelemetry's http.server.request.duration, and three below them.
@@ -64,7 +64,8 @@ impl RequestMetrics {
 
     pub(super) fn route(&self, route: &'static str, endpoints: &[Endpoint]) -> RouteMetrics {
         // A counter that begins with its first failure has no rate until the second: these begin with none.
-        for endpoint in endpoints.iter().filter(|endpoint| endpoint.access != Access::Public) {
+        let counts = |route: &str| route != METRICS && !route.starts_with("/-/");
+        for endpoint in endpoints.iter().filter(|_| counts(route)) {
             let labels = Labels {
                 http_request_method: METHODS[place_of(&endpoint.method)],
                 http_route: route,

@@ -3,6 +3,7 @@
 use birthday::{Birthday, LeapDay, Name};
 use serde_json::{Value, json};
 use store::{Change, Store};
+use test_servers::RedisServer;
 
 use crate::app::{App, Choice};
 use crate::client::Answer;
@@ -186,6 +187,14 @@ async fn parameters_of_coming_birthdays_that_are_none_are_refused() {
     for query in ["", "days=0", "days=366&limit=1000", "after=0001-01-01.a.b", "after=9999-12-31.a", "x=y"] {
         assert_eq!(app.client.get(&format!("/birthdays?{query}")).await.json(), json!([]), "{query}");
     }
+}
+
+/// A server that may lose what it is told is none of the business of who only asks it.
+#[test]
+fn nobodys_birthday_is_no_mail_whatever_the_server_keeps() {
+    let server = RedisServer::start_with(&["--appendonly", "no"]);
+    let ended = run(&mut program(&["birthdays", "--store", &server.url()]));
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""), "{ended:?}");
 }
 
 #[test]

@@ -138,7 +138,8 @@ fn every_alert_has_its_page_and_every_page_its_alert() {
 async fn failures_are_counted_from_nothing() {
     let app = App::start().await;
     let metrics = app.client.get("/metrics").await;
-    for (method, route) in [("GET", "/hello/{username}"), ("PUT", "/hello/{username}"), ("GET", "/birthdays")]
+    for (method, route) in
+        [("GET", "/"), ("GET", "/hello/{username}"), ("PUT", "/hello/{username}"), ("GET", "/birthdays")]
     {
         let series = format!(
             "http_server_request_duration_seconds_count{{http_request_method=\"{method}\",\
