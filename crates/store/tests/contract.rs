@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use birthday::{Almanac, Birthday, Date, Email, LeapDay, Name, Timestamp, User, find_zone};
 use prometheus_client::registry::Registry;
-use store::{Change, Imported, Location, OpenError, Options, Outcome, Store};
+use store::{Change, Imported, Location, Options, Outcome, Store};
 use test_servers::{PgBouncer, Postgres, RedisCluster, RedisServer, logs, wait_until};
 
 /// An empty store, and what has to live as long as it does.
@@ -91,17 +91,6 @@ async fn in_postgres(url: impl Fn(&str) -> String, mut options: Options) -> Fres
 
 async fn open(location: &Location, options: &Options) -> Store {
     Store::open(location, options.clone(), &mut Registry::default()).await.unwrap()
-}
-
-/// Opens a store that was closed. A server that another test starts at that moment is a copy of this process
-/// until it becomes itself, lock and all.
-async fn reopen(location: &Location, options: &Options) -> Store {
-    loop {
-        match Store::open(location, options.clone(), &mut Registry::default()).await {
-            Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
-            opened => return opened.unwrap(),
-        }
-    }
 }
 
 fn name(text: &str) -> Name {
@@ -348,7 +337,7 @@ async fn what_was_done_is_there_after_a_restart() {
         store.close().await;
         let closed = store.commit(Change::Erase { name: name("Anna") }).await;
         assert!(matches!(closed, Err(store::StoreError::NotApplied(_))), "{closed:?}");
-        let store = reopen(&location, &options).await;
+        let store = open(&location, &options).await;
         assert_eq!(store.birthday(&name("Anna")).await.unwrap(), Some(day(2, 29, None)));
         store.ping().await.unwrap();
     }
@@ -400,7 +389,7 @@ async fn an_import_takes_everything_in_counts_it_and_lets_the_later_record_of_a_
         let imported = import(vec![users(day(6, 15, None))]).await;
         assert_eq!(imported, Imported { taken: 1, unchanged: 4999 });
         import(vec![vec![user(3, Some(day(1, 1, None))), user(3, Some(day(2, 29, None)))]]).await;
-        let store = reopen(&location, &options).await;
+        let store = open(&location, &options).await;
         assert_eq!(store.birthday(&name("u3")).await.unwrap(), Some(day(2, 29, None)));
         assert_eq!(store.birthday(&name("u4999")).await.unwrap(), Some(day(6, 15, None)));
         assert_eq!(store.users(None, 10_000).await.unwrap().len(), 5000);

@@ -11,7 +11,7 @@ use crate::{OpenError, Options};
 /// The right to write, held for as long as this lives; the operating system gives it back when the
 /// process ends, however it ends.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -28,7 +28,15 @@ impl Lock {
         // Who holds it is a courtesy to the next one who tries: the lock itself doesn't need it.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         create_private(path)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Gives the lock back for every copy of the open file (flock(2)): a child process that was just
+    /// forked has one until its `exec`, and closing ours alone would leave the lock with it.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
@@ -118,6 +126,17 @@ mod tests {
         let refused = Lock::take(&path, Options::default()).err().unwrap().to_string();
         assert!(refused.contains("is in use: another hello-birthday"), "{refused}");
         assert!(refused.contains(&format!("(process {})", std::process::id())), "{refused}");
+        drop(lock);
+        Lock::take(&path, Options::default()).unwrap();
+    }
+
+    #[test]
+    fn what_a_child_process_inherits_does_not_keep_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let lock = Lock::take(&path, Options::default()).unwrap();
+        // As a child has it between its fork and its exec: the same open file once more.
+        let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
         Lock::take(&path, Options::default()).unwrap();
     }
