@@ -14,8 +14,9 @@ use prometheus_client::registry::Registry;
 use store::{Change, Options, Outcome, Store, StoreError};
 use test_servers::{RedisCluster, logs, wait_until};
 
-/// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
-const ANSWERED: Duration = Duration::from_millis(1300);
+/// An answer is promised after 1 s; without the promise it would not come before a master is replaced. What is
+/// between is for a machine that others use.
+const ANSWERED: Duration = Duration::from_secs(3);
 const WRITERS: usize = 16;
 const NAMES_A_WRITER: usize = 20;
 
@@ -348,16 +349,19 @@ async fn a_frozen_master_keeps_nobody_else_waiting() {
             tokio::spawn(async move { (store.birthday(&who).await, start.elapsed(), who) })
         })
         .collect();
+    let (mut of_its, mut of_others) = (Vec::new(), Vec::new());
     for one in asked {
         let (read, took, who) = one.await.unwrap();
         if its.contains(&who.as_str()) {
             assert!(matches!(read, Err(StoreError::NotApplied(_))), "{read:?}");
-            assert!(took < ANSWERED, "{took:?}");
+            of_its.push(took);
         } else {
             assert!(read.unwrap().is_some());
-            assert!(took < Duration::from_millis(500), "{took:?}");
+            of_others.push(took);
         }
     }
+    assert!(of_its.iter().max().unwrap() < &ANSWERED, "{of_its:?}");
+    assert!(of_others.iter().max() < of_its.iter().min(), "some waited: {of_others:?}");
     cluster.servers[victim].thaw();
     wait_until("the cluster is whole", || cluster.masters().len() == 3);
 }
