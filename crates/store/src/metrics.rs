@@ -45,14 +45,14 @@ impl Operation {
     const NAMES: [&'static str; 5] = ["birthday", "user", "users", "birthdays", "commit"];
 }
 
-/// What survives which accident.
+/// What survives which accident; nothing where that can't be told, or can't happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Durability {
     /// The end of the process that keeps the data.
-    pub(crate) server_crash: bool,
+    pub(crate) server_crash: Option<bool>,
     /// The end of its machine.
-    pub(crate) power_loss: bool,
-    /// That another server takes its place; nothing where there is none.
+    pub(crate) power_loss: Option<bool>,
+    /// That another server takes its place.
     pub(crate) failover: Option<bool>,
 }
 
@@ -159,24 +159,19 @@ impl Metrics {
         self.failures[Cause::of(error.reason()) as usize].inc();
     }
 
-    /// Notes what survives which accident, where there is one server, whose latest word counts.
+    /// Notes what survives which accident. The latest word counts.
     pub(crate) fn promise(&self, durability: Durability) {
         let Durability { server_crash, power_loss, failover } = durability;
-        let told =
-            [("server_crash", Some(server_crash)), ("power_loss", Some(power_loss)), ("failover", failover)];
-        for (survives, promised) in told {
+        for (survives, promised) in
+            [("server_crash", server_crash), ("power_loss", power_loss), ("failover", failover)]
+        {
+            let label = [("survives", survives)];
             if let Some(promised) = promised {
-                self.durability.get_or_create(&[("survives", survives)]).set(i64::from(promised));
+                self.durability.get_or_create(&label).set(i64::from(promised));
+            } else {
+                self.durability.remove(&label);
             }
         }
-    }
-
-    /// Notes whether what is done survives that; of several servers the one that promises least counts.
-    pub(crate) fn tell_durability(&self, survives: &'static str, promised: Option<bool>) {
-        let Some(promised) = promised else { return };
-        let label = [("survives", survives)];
-        let known = self.durability.get(&label).is_none_or(|gauge| gauge.get() == 1);
-        self.durability.get_or_create(&label).set(i64::from(known && promised));
     }
 
     pub(crate) const fn operation(&self, operation: Operation) -> &Histogram {

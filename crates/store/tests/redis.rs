@@ -11,8 +11,9 @@ use prometheus_client::registry::Registry;
 use store::{Change, Location, Options, Outcome, Reason, Store, StoreError};
 use test_servers::{Network, RedisServer, free_port, logs};
 
-/// An answer is promised after 1 s, and a machine that is busy with other tests needs a moment.
-const ANSWERED: Duration = Duration::from_millis(1100);
+/// An answer is promised after 1 s; without the promise it would not come before the fault ends. What is between
+/// is for a machine that others use.
+const ANSWERED: Duration = Duration::from_secs(3);
 /// How long a promise may take to come true again; the rest is slack.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -238,13 +239,36 @@ async fn a_server_that_throws_data_away_is_refused_and_one_that_may_lose_it_is_t
         let mut registry = Registry::default();
         let location: Location = server.url().parse().unwrap();
         let _store = Store::open(&location, Options::default(), &mut registry).await.unwrap();
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        for (survives, promised) in ["server_crash", "power_loss"].iter().zip(promised) {
-            let line = format!("hello_birthday_store_durability{{survives=\"{survives}\"}} {promised}\n");
-            assert!(text.contains(&line), "{options:?}: {line}{text}");
-        }
+        assert_eq!(told(&registry), promised, "{options:?}");
     }
+}
+
+/// Whether what is done survives the end of the server, and that of its machine, as the metrics tell.
+fn told(registry: &Registry) -> [u8; 2] {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    ["server_crash", "power_loss"].map(|accident| {
+        let sample = format!("hello_birthday_store_durability{{survives=\"{accident}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&sample)).unwrap().parse().unwrap()
+    })
+}
+
+#[tokio::test]
+async fn what_a_server_no_longer_promises_is_told_and_what_it_promises_again_too() {
+    let found = Arc::<AtomicUsize>::default();
+    let count = Count { of: "throws users away", found: Arc::clone(&found) };
+    let _counting = tracing::subscriber::set_default(count);
+    let server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut registry = Registry::default();
+    let location: Location = server.url().parse().unwrap();
+    let store = Store::open(&location, Options::default(), &mut registry).await.unwrap();
+    assert_eq!(told(&registry), [1, 1]);
+    for (policy, promised) in [("allkeys-lru", [0, 0]), ("noeviction", [1, 1])] {
+        server.cli(&["CONFIG", "SET", "maxmemory-policy", policy]);
+        until(async || told(&registry), |now| *now == promised).await;
+        save(&store, "Anna", 1990).await.unwrap();
+    }
+    assert_eq!(found.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -368,13 +392,13 @@ async fn a_change_is_done_only_once_the_replicas_have_it() {
         assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
         assert!(start.elapsed() < ANSWERED, "{:?}", start.elapsed());
         // Reads do not wait behind it, and whoever repeats it elsewhere is not told that it is done.
-        let (fate, answer) = tokio::join!(save(&store, "Berta", 1990), async {
-            let start = Instant::now();
-            (read(&store, "Anna").await.unwrap(), start.elapsed())
-        });
-        assert!(matches!(fate, Err(StoreError::Unknown(_))), "{fate:?}");
+        let (fate, answer) =
+            tokio::join!(async { (save(&store, "Berta", 1990).await, Instant::now()) }, async {
+                (read(&store, "Anna").await.unwrap(), Instant::now())
+            },);
+        assert!(matches!(fate.0, Err(StoreError::Unknown(_))), "{:?}", fate.0);
         assert_eq!(answer.0, Some(day(1991)));
-        assert!(answer.1 < Duration::from_millis(300), "{:?}", answer.1);
+        assert!(answer.1 < fate.1, "the read waited");
         let elsewhere = open_with(&server.url(), options).await.unwrap();
         let repeated = save(&elsewhere, "Anna", 1991).await;
         assert!(matches!(repeated, Err(StoreError::Unknown(_))), "{repeated:?}");

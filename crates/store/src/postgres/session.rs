@@ -324,7 +324,11 @@ impl Session {
             _ => true,
         };
         let failover = waits && commit != "local" && !standbys.is_empty();
-        Ok(Durability { server_crash: waits, power_loss: waits && fsync != "off", failover: Some(failover) })
+        Ok(Durability {
+            server_crash: Some(waits),
+            power_loss: Some(waits && fsync != "off"),
+            failover: Some(failover),
+        })
     }
 
     /// Runs statements without parameters that answer nothing.

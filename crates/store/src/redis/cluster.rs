@@ -125,7 +125,7 @@ impl Cluster {
     }
 
     /// Keeps the map true, until it is dropped. The same trouble is logged once.
-    pub(super) async fn keep_looking(self: Arc<Self>) {
+    pub(super) async fn keep_looking(&self) {
         let mut told = None;
         loop {
             let _ = timeout(LOOK_EVERY, self.doubt.notified()).await;

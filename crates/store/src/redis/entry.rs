@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::Cluster;
-use super::durability::{self, Durability};
+use super::durability::{Found, Promises, Settings};
 use super::link::Dialer;
 use super::schema::{self, ADMIN_WITHIN};
 use super::tls::Encryption;
@@ -19,6 +19,9 @@ use crate::{Migrated, OpenError, Reason};
 /// Servers that can't be used are looked at again after so long.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
+/// What the servers promise is looked at again after so long.
+const LOOK_AT_PROMISES_EVERY: Duration = Duration::from_secs(10);
+
 /// Why users can't be asked for; nothing once they can.
 pub(super) type Closed = Option<Reason>;
 
@@ -26,8 +29,8 @@ pub(super) type Closed = Option<Reason>;
 pub(super) struct Entry {
     pub(super) cluster: Arc<Cluster>,
     place: String,
-    replicas: u32,
-    metrics: Metrics,
+    /// Of no concern to who only reads, and can lose nothing.
+    promises: Option<Promises>,
 }
 
 impl Entry {
@@ -38,32 +41,39 @@ impl Entry {
         let encryption = encryption.map_err(|reason| OpenError::Engine { place: place.clone(), reason })?;
         let dialer = Arc::new(Dialer { encryption, greeting: greeting(url), topology: url.topology });
         let cluster = Cluster::new(url.topology, url.hosts.clone(), dialer, replicas, metrics);
-        Ok(Self { cluster: Arc::new(cluster), place, replicas, metrics: metrics.clone() })
+        let promises = Some(Promises::new(replicas, metrics));
+        Ok(Self { cluster: Arc::new(cluster), place, promises })
+    }
+
+    /// The same for who only reads.
+    pub(super) fn to_read(url: &RedisUrl, replicas: u32, metrics: &Metrics) -> Result<Self, OpenError> {
+        Ok(Self { promises: None, ..Self::new(url, replicas, metrics)? })
     }
 
     /// Looks at all servers, notes the form of the data where they have none yet, and tells what they keep.
     pub(super) async fn pass(&self) -> Result<Migrated, OpenError> {
-        let (migrated, found) = self.pass_silently().await?;
-        for (server, promises) in &found {
-            promises.tell(server, self.replicas, &self.metrics);
+        let refuse = |reason: Reason| refuse(&self.place, reason);
+        self.cluster.look().await.map_err(refuse)?;
+        let found = self.settings().await.map_err(refuse)?;
+        found.iter().try_for_each(|(server, settings)| settings.judge(server)).map_err(refuse)?;
+        let migrated = schema::mark(&self.cluster, &self.place).await?;
+        if let Some(promises) = &self.promises {
+            promises.tell(found);
         }
         Ok(migrated)
     }
 
-    /// The same for who only reads, and can lose nothing.
-    pub(super) async fn pass_silently(&self) -> Result<(Migrated, Vec<(String, Durability)>), OpenError> {
-        let refuse = |reason: Reason| refuse(&self.place, reason);
-        self.cluster.look().await.map_err(refuse)?;
-        let mut found = Vec::new();
+    async fn settings(&self) -> Result<Found, Reason> {
+        let mut found = Found::new();
         for node in self.cluster.nodes() {
-            let promises = durability::look(&node, Instant::now() + ADMIN_WITHIN).await.map_err(refuse)?;
-            found.push((node.address().to_string(), promises));
+            let settings = Settings::of(&node, Instant::now() + ADMIN_WITHIN).await?;
+            found.insert(node.address().to_string(), settings);
         }
-        Ok((schema::mark(&self.cluster, &self.place).await?, found))
+        Ok(found)
     }
 
-    /// Looks until the servers can be used, and from then on who has what. Says in the log what is the
-    /// matter, once.
+    /// Looks until the servers can be used, and from then on who has what and what they keep. Says in the log
+    /// what is the matter, once.
     pub(super) async fn keep(self, closed: watch::Sender<Closed>) {
         let mut reason = closed.borrow().clone();
         if let Some(reason) = &reason {
@@ -79,7 +89,19 @@ impl Entry {
             }
             closed.send_replace(reason.clone());
         }
-        self.cluster.keep_looking().await;
+        tokio::join!(self.cluster.keep_looking(), self.keep_telling());
+    }
+
+    /// A server that throws data away by now is not left: nobody could be answered any more, and nothing be saved.
+    async fn keep_telling(&self) {
+        let Some(promises) = &self.promises else { return };
+        loop {
+            sleep(LOOK_AT_PROMISES_EVERY).await;
+            // Where one is away, that is told already, and what it promises is asked when it is back.
+            if let Ok(found) = self.settings().await {
+                promises.tell(found);
+            }
+        }
     }
 }
 

@@ -72,8 +72,8 @@ impl Redis {
         replicas: u32,
         metrics: &Metrics,
     ) -> Result<Self, OpenError> {
-        let entry = Entry::new(url, replicas, metrics)?;
-        entry.pass_silently().await?;
+        let entry = Entry::to_read(url, replicas, metrics)?;
+        entry.pass().await?;
         Ok(Self::start(entry, None))
     }
 

@@ -69,7 +69,7 @@ impl Sqlite {
         schema::migrate(&mut connection, &place)?;
         let readers = Readers::open(&place)?;
         disk::register(path, registry);
-        metrics.promise(Durability { server_crash: true, power_loss: true, failover: None });
+        metrics.promise(Durability { server_crash: Some(true), power_loss: Some(true), failover: None });
         Self::start(Writer::of_file(connection, lock), readers, metrics, Some(&place))
     }
 
@@ -77,7 +77,7 @@ impl Sqlite {
         let mut connection = Place::Memory.open_writer()?;
         schema::migrate(&mut connection, &Place::Memory)?;
         let (readers, only) = Readers::sharing(connection);
-        metrics.promise(Durability { server_crash: false, power_loss: false, failover: None });
+        metrics.promise(Durability { server_crash: Some(false), power_loss: Some(false), failover: None });
         Self::start(Writer::sharing(only), readers, metrics, None)
     }
 
