@@ -347,19 +347,8 @@ async fn a_server_that_cannot_save_has_not_applied_changes() {
     let mut server = RedisServer::start_with(&["--save", "3600 1", "--appendonly", "no"]);
     let store = open(&server.url()).await;
     save(&store, "Anna", 1990).await.unwrap();
-    // A folder where the file should be: even root can't write that.
-    std::fs::create_dir_all(server.folder().join("dump.rdb/x")).unwrap();
-    server.cli(&["BGSAVE"]);
-    let mut year = 1900;
-    let refused = until(
-        || {
-            year += 1;
-            save(&store, "Anna", year)
-        },
-        Result::is_err,
-    )
-    .await;
-    match refused {
+    break_saving(&server);
+    match save(&store, "Anna", 1991).await {
         Err(StoreError::NotApplied(Reason::Unavailable(why))) => assert!(why.contains("MISCONF"), "{why}"),
         other => panic!("{other:?}"),
     }
@@ -508,22 +497,40 @@ async fn reads_go_on_while_a_server_lets_changes_wait() {
 
 #[tokio::test]
 async fn a_server_that_became_a_replica_is_not_ready_and_not_read() {
-    let old = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
-    let new = old.replica();
-    let way = Network::to(old.port);
-    let store = open(&format!("redis://127.0.0.1:{}", way.port())).await;
-    save(&store, "Anna", 1990).await.unwrap();
-    test_servers::wait_until("the replica has it", || new.cli(&["DBSIZE"]) == old.cli(&["DBSIZE"]));
-    demote(&old);
-    new.cli(&["REPLICAOF", "NO", "ONE"]);
-    assert_eq!(save(&open(&new.url()).await, "Anna", 1991).await.unwrap(), Outcome::Done);
-    let refused = store.ping().await.unwrap_err().to_string();
-    assert!(refused.contains("READONLY"), "{refused}");
-    let unread = read(&store, "Anna").await;
-    assert!(matches!(unread, Err(StoreError::NotApplied(_))), "{unread:?}");
-    way.lead_to(new.port);
-    until(|| store.ping(), Result::is_ok).await.unwrap();
-    assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1991)));
+    // Nor is one that would refuse changes anyhow, since it can't save.
+    for can_save in [true, false] {
+        let old = RedisServer::start_with(&["--repl-diskless-sync-delay", "0", "--save", "3600 1"]);
+        let new = old.replica();
+        let way = Network::to(old.port);
+        let store = open(&format!("redis://127.0.0.1:{}", way.port())).await;
+        save(&store, "Anna", 1990).await.unwrap();
+        test_servers::wait_until("the replica has it", || new.cli(&["DBSIZE"]) == old.cli(&["DBSIZE"]));
+        if !can_save {
+            break_saving(&old);
+        }
+        demote(&old);
+        new.cli(&["REPLICAOF", "NO", "ONE"]);
+        assert_eq!(save(&open(&new.url()).await, "Anna", 1991).await.unwrap(), Outcome::Done);
+        let refused = store.ping().await.unwrap_err().to_string();
+        assert!(refused.contains("it is a replica"), "{refused}");
+        let unread = read(&store, "Anna").await;
+        assert!(matches!(unread, Err(StoreError::NotApplied(_))), "{unread:?}");
+        way.lead_to(new.port);
+        until(|| store.ping(), Result::is_ok).await.unwrap();
+        assert_eq!(read(&store, "Anna").await.unwrap(), Some(day(1991)));
+    }
+}
+
+/// From now on that server can't save, and refuses changes.
+fn break_saving(server: &RedisServer) {
+    // A folder where the file should be: even root can't write that.
+    let file = server.folder().join("dump.rdb");
+    let _ = std::fs::remove_file(&file);
+    std::fs::create_dir_all(file.join("x")).unwrap();
+    server.cli(&["BGSAVE"]);
+    test_servers::wait_until("saving has failed", || {
+        server.cli(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err")
+    });
 }
 
 #[tokio::test]

@@ -75,9 +75,9 @@ impl Refusal {
             "NOAUTH" | "WRONGPASS" => Self::NotApplied(Reason::Refused(format!("{asked}: {REFUSED}").into())),
             // A script may have got as far as to the first command that is not allowed.
             "NOPERM" => Self::Unsure(Reason::Refused(format!("{asked} answered {code}").into())),
-            "READONLY" => {
-                Self::Replica(Reason::Unavailable(format!("{asked} answered {code}: it is a replica").into()))
-            }
+            "READONLY" => Self::Replica(replica(asked)),
+            // Redis' answer to WAIT, which has no code of its own.
+            "ERR" if details.starts_with("WAIT cannot be used with") => Self::Replica(replica(asked)),
             "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "NOREPLICAS" | "MISCONF" | "BUSY" | "CROSSSLOT" => {
                 Self::NotApplied(unavailable())
             }
@@ -106,6 +106,10 @@ impl Refusal {
             }
         }
     }
+}
+
+fn replica(asked: &Address) -> Reason {
+    Reason::Unavailable(format!("{asked} says that it is a replica").into())
 }
 
 /// `<slot> <host>:<port>`; without a host, it is that of the server that was asked.

@@ -19,8 +19,6 @@ use birthday::{Birthday, Email, Name, User};
 pub(super) const BUCKETS: usize = 256;
 /// The key of what the schema says of itself.
 pub(super) const SCHEMA_KEY: &str = "{hb:00}:schema";
-/// A key that nobody has: deleting it changes nothing, but only a master takes that.
-pub(super) const NOBODYS_KEY: &str = "{hb:00}:none";
 /// Every user's key, in the words of SCAN.
 pub(super) const USER_KEYS: &str = "{hb:??}:u:*";
 /// The hash field of the birthday.

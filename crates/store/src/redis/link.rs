@@ -17,7 +17,6 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::failure::{Refusal, Silence, accepted, unconnected, words};
-use super::layout::NOBODYS_KEY;
 use super::tls::Encryption;
 use super::url::{Address, Topology};
 use crate::Reason;
@@ -47,17 +46,10 @@ pub(super) struct Dialer {
     pub(super) topology: Topology,
 }
 
-/// Who may be met at the end of a way.
-enum Expects {
-    Master,
-    Anybody,
-}
-
 /// The way to one server.
 pub(super) struct Link {
     pub(super) address: Address,
     dialer: Arc<Dialer>,
-    expects: Expects,
     line: Mutex<Option<Line>>,
     /// Held by the one who connects.
     dialing: tokio::sync::Mutex<Option<Failed>>,
@@ -104,13 +96,7 @@ impl Line {
 
 impl Link {
     pub(super) fn new(address: Address, dialer: Arc<Dialer>) -> Self {
-        let expects = Expects::Master;
-        Self { address, dialer, expects, line: Mutex::default(), dialing: tokio::sync::Mutex::default() }
-    }
-
-    /// One that takes a replica, too: for asking whether it is one.
-    pub(super) fn to_anybody(address: Address, dialer: Arc<Dialer>) -> Self {
-        Self { expects: Expects::Anybody, ..Self::new(address, dialer) }
+        Self { address, dialer, line: Mutex::default(), dialing: tokio::sync::Mutex::default() }
     }
 
     /// Sends commands that only read. A connection that breaks meanwhile is made anew once.
@@ -170,11 +156,12 @@ impl Link {
     /// cluster tells by itself who has what.
     pub(super) fn claim(&self) -> Option<Cmd> {
         match self.dialer.topology {
-            // ROLE would say it outright, but is not among the rights that a user of ours needs.
+            // To wait for no replica takes no time, even where changes have to wait. ROLE would say it outright,
+            // but is not among the rights that a user of ours needs.
             Topology::Single => {
-                let mut delete = cmd("DEL");
-                delete.arg(NOBODYS_KEY);
-                Some(delete)
+                let mut wait = cmd("WAIT");
+                wait.arg(0).arg(0);
+                Some(wait)
             }
             Topology::Cluster => None,
         }
@@ -267,7 +254,7 @@ impl Link {
         let loaded = loaded.map_err(|error| unconnected(&error, &self.address))?;
         let loaded = accepted(Some(loaded), &self.address).map_err(Refusal::reason)?;
         let script = from_redis_value(loaded).map_err(|_| self.unavailable("it names no script"))?;
-        if let (Expects::Master, Some(claim)) = (&self.expects, self.claim()) {
+        if let Some(claim) = self.claim() {
             let reply =
                 connection.req_packed_commands(Pipeline::with_capacity(1).add_command(claim), 0, 1).await;
             let reply = reply.map_err(|error| unconnected(&error, &self.address))?;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, from_redis_value};
-use futures_util::future::join;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -29,8 +28,6 @@ const REPLICAS_WITHIN: Duration = Duration::from_millis(500);
 pub(super) struct Node {
     pub(super) reads: Arc<Link>,
     changes: Arc<Link>,
-    /// For asking whether the server is a master: where it lets writes wait, as before a failover, reads don't.
-    claims: Link,
     questions: Lane<Question, Reply>,
     writes: Lane<Order, Answer>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -92,8 +89,7 @@ impl Node {
         let writing = tokio::spawn(writer.run(inbox));
         let (questions, inbox) = lane(metrics.read_queue.clone());
         let answering = tokio::spawn(answer(Arc::clone(&reads), inbox));
-        let claims = Link::to_anybody(address.clone(), Arc::clone(dialer));
-        Self { reads, changes, claims, questions, writes, workers: Mutex::new(vec![writing, answering]) }
+        Self { reads, changes, questions, writes, workers: Mutex::new(vec![writing, answering]) }
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -102,22 +98,19 @@ impl Node {
 
     /// A sign of life. A server that turns out to be a replica gives none: every connection to it is left.
     pub(super) async fn ping(&self, deadline: Instant) -> Result<(), StoreError> {
-        let (alive, master) = join(self.ask::<String>(cmd("PING"), deadline), self.claim(deadline)).await;
-        master.map_err(StoreError::NotApplied)?;
-        alive.map(drop)
-    }
-
-    /// Refuses a replica. Silence says nothing of who is silent.
-    async fn claim(&self, deadline: Instant) -> Result<(), Reason> {
-        let Some(claim) = self.claims.claim() else { return Ok(()) };
-        let mut commands = Pipeline::with_capacity(1);
-        commands.add_command(claim);
-        let Ok(replies) = self.claims.read(&commands, deadline).await else { return Ok(()) };
-        be_master(replies.into_iter().next(), self.address()).inspect_err(|_| {
-            for link in [&*self.reads, &*self.changes, &self.claims] {
-                link.leave();
-            }
-        })
+        let mut commands = Pipeline::with_capacity(2);
+        commands.add_command(cmd("PING"));
+        if let Some(claim) = self.reads.claim() {
+            commands.add_command(claim);
+        }
+        let mut replies = self.reads.read(&commands, deadline).await.map_err(Silence::of_read)?.into_iter();
+        let alive = replies.next();
+        if let Err(replica) = be_master(replies.next(), self.address()) {
+            self.reads.leave();
+            self.changes.leave();
+            return Err(StoreError::NotApplied(replica));
+        }
+        accepted(alive, self.address()).map(drop).map_err(Refusal::of_read)
     }
 
     /// Asks something that is not about one bucket.
