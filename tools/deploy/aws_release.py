@@ -291,6 +291,8 @@ class Account:
 
     def script(self, name, *arguments, code=0, interrupt=None, **settings):
         """Runs one of the scripts, and says what it said if it ends otherwise than it should."""
+        # Who was started in the background ignores interruptions, and so would all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen([ROOT / "deploy/aws" / name, *arguments], env={**self.environment, **settings}, cwd=self.sources,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         if interrupt:
