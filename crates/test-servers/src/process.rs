@@ -1,9 +1,11 @@
 //! A child process that ends with its owner, or at the latest with the tests.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A running server. Dropped, it is killed and waited for.
@@ -90,16 +92,26 @@ impl Drop for Keeper {
     }
 }
 
-/// A port of the loopback address that is free now.
+/// Ports that the system gives to nobody who doesn't ask for them by number, so that one which is free now, or was
+/// left by a server that is to come back, stays free. Ten thousand above each is another of that kind.
+const PORTS: Range<u32> = 10_000..20_000;
+
+/// A port of the loopback address that is free now, and is not given again soon.
 ///
 /// # Panics
 /// Where there is none.
 #[expect(clippy::expect_used, reason = "a machine without a free port can't test anything")]
 #[must_use]
 pub fn free_port() -> u16 {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = TcpListener::bind(address).expect("no free port");
-    listener.local_addr().expect("a listener without an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Another process that tests begins elsewhere.
+    let first = std::process::id().wrapping_mul(101);
+    (0..count)
+        .map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % count + PORTS.start)
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("no free port")
 }
 
 /// Waits until that is so.

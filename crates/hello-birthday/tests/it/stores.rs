@@ -87,7 +87,9 @@ async fn a_password_that_postgresql_refuses_later_is_an_outage_that_ends() {
     server.kill();
     server.restart();
     until_it_answers(client, "/-/ready", StatusCode::SERVICE_UNAVAILABLE).await.assert_refused(503);
-    assert!(service.stderr().contains("password authentication failed"), "{}", service.stderr());
+    test_servers::wait_until("the log says why", || {
+        service.stderr().contains("password authentication failed")
+    });
 
     server.sql("postgres", "ALTER ROLE keeper PASSWORD 'right'");
     until_it_answers(client, "/-/ready", StatusCode::OK).await;
