@@ -11,7 +11,7 @@ help: ## List what can be made
 .PHONY: check
 check: ## Format, lock files, mutants, lints, documentation and, where cargo-deny is installed, licences and sources
 	cargo fmt --all --check
-	for mutant in tools/mutants/*.patch; do git apply --check $$mutant; done
+	for mutant in tools/mutants/*.patch; do git apply --check --whitespace=nowarn $$mutant; done
 	cargo update --workspace --locked --quiet --manifest-path fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
