@@ -138,7 +138,7 @@ async fn a_row_that_somebody_holds_keeps_only_its_own_change_from_being_made() {
         scope.spawn(|| {
             server.try_sql(
                 &database,
-                "BEGIN; SELECT 1 FROM users WHERE name = 'held' FOR UPDATE; SELECT pg_sleep(600)",
+                "BEGIN; SELECT 1 FROM users WHERE name = 'held' FOR UPDATE; SELECT pg_sleep(60)",
             )
         });
         test_servers::wait_until("the row is held", || {
