@@ -20,6 +20,17 @@ pub enum Location {
     Redis(RedisUrl),
 }
 
+impl Location {
+    /// Whether the store is in this process, and its reads are made by the threads that ask.
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
+        match self {
+            Self::SqliteFile(_) | Self::SqliteMemory => true,
+            Self::Postgres(_) | Self::Redis(_) => false,
+        }
+    }
+}
+
 /// A text that names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLocation {

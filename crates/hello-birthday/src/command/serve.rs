@@ -9,12 +9,12 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use server::{Drain, Server, listen};
-use store::Store;
+use store::{Location, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::settings::ServeSettings;
+use super::settings::{ServeSettings, UsageError};
 use super::{Failure, service_manager, settings};
 use crate::access::Source;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
@@ -36,21 +36,29 @@ pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     log.take_events(filter).map_err(Failure::failed)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let location = settings.store.location();
     // Whoever says how many by tokio's own variable means it.
-    if settings::variable("TOKIO_WORKER_THREADS").is_none() {
+    if location.as_ref().is_ok_and(Location::is_embedded)
+        && settings::variable("TOKIO_WORKER_THREADS").is_none()
+    {
         runtime.worker_threads(available_parallelism().map_or(1, usize::from) + THREADS_FREE);
     }
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
-    let result = runtime.block_on(serve(settings, log, registry));
+    let result = runtime.block_on(serve(settings, location, log, registry));
     // What is still running now was told to stop and did not; the end of the program stops it.
     runtime.shutdown_background();
     writer.finish();
     result
 }
 
-async fn serve(settings: &ServeSettings, log: Log, mut registry: Registry) -> Result<(), Failure> {
-    let location = settings.store.location()?;
+async fn serve(
+    settings: &ServeSettings,
+    location: Result<Location, UsageError>,
+    log: Log,
+    mut registry: Registry,
+) -> Result<(), Failure> {
+    let location = location?;
     let address = settings.listen()?;
     let tokens = settings.tokens()?;
     raise_file_limit();
