@@ -202,13 +202,15 @@ bench: ## Measure, side by side in one run; the results are told in docs/benchma
 	tools/engines/million > target/million.jsonl
 
 .PHONY: prove
-prove: tools-for-tests ## The long runs: 200 kills, 20 dead masters, outages, a million users, fuzzing, and mutants
+prove: tools-for-tests ## The long runs: 200 kills, 20 dead masters, outages, a million users, Schemathesis, fuzzing, and mutants
 	HELLO_KILL_CYCLES=200 cargo test --release --locked --package hello-birthday --test it durability -- --nocapture
 	HELLO_TEST_ALL=1 HELLO_RECORDS=1000000 cargo test --release --locked --package hello-birthday --test it -- \
 		--nocapture --test-threads 1 outages a_house_of_any_size
 	HELLO_TEST_ALL=1 cargo test --locked --package store --test postgres patroni -- --nocapture
 	HELLO_TEST_ALL=1 HELLO_FAILOVERS=20 cargo test --locked --package store --test redis_cluster -- \
 		--nocapture --test-threads 1 is_lost loss_of_a_failover what_a_replica
+	tools/schemathesis/install
+	HELLO_TEST_ALL=1 HELLO_SEED=$$RANDOM cargo test --locked --package hello-birthday --test it -- --nocapture openapi::schemathesis
 	tools/mutants/run
 	tools/fuzz 600
 

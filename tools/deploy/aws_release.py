@@ -291,8 +291,6 @@ class Account:
 
     def script(self, name, *arguments, code=0, interrupt=None, **settings):
         """Runs one of the scripts, and says what it said if it ends otherwise than it should."""
-        # Who was started in the background ignores interruptions, and so would all that it starts.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen([ROOT / "deploy/aws" / name, *arguments], env={**self.environment, **settings}, cwd=self.sources,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         if interrupt:
@@ -374,6 +372,8 @@ def expect(condition, words):
 
 def main(names):
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # Who was started in the background ignores interruptions, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     play_what_moto_does_not()
     server, web = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False), serve_readiness()
     server.start()

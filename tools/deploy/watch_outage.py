@@ -41,8 +41,8 @@ ABSENT = {
 SHOWN = {
     "Ready": (lambda ready, all: ready == all == [1], lambda ready, all: (ready, all) == ([0], [1])),
     "Store answers": (lambda up: up == [1], lambda up: up == [0]),
-    "Burn: errors": (lambda hour, hours: max(hour + hours) < 14.4, lambda hour, hours: min(hour + hours) > 14.4),
-    "Budget left, 3 days": (lambda errors, slow: 0 < errors[0] <= 1, lambda errors, slow: errors[0] < 0),
+    "Burn: errors": (lambda hour, hours: hour == hours == [0], lambda hour, hours: min(hour + hours) > 14.4),
+    "Budget left, 3 days": (lambda errors, slow: errors == [1], lambda errors, slow: errors[0] < 0),
     "Alerts": (lambda firing: firing == [0], lambda firing: firing[0] >= 1),
     "Failures by reason": (lambda failures: max(failures) == 0, lambda failures: max(failures) > 0),
     "Connections to the database": (lambda open, doubt: max(open) > 0 == doubt[0], lambda open, doubt: max(open) == 0),

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::settings::{ServeSettings, UsageError};
-use super::{Failure, service_manager, settings};
+use super::settings::{ServeSettings, variable};
+use super::{Failure, service_manager};
 use crate::access::Source;
 use crate::http::{MetricsOn, Parts, Readiness, Service};
 use crate::log::Log;
@@ -29,6 +29,7 @@ const END_OF_METRICS: Drain = Drain { delay: Duration::ZERO, timeout: Duration::
 const THREADS_FREE: usize = 1;
 
 pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
+    let location = settings.store.location()?;
     let mut registry = Registry::default();
     process::register(&mut registry);
     let filter = &settings.log.log;
@@ -36,16 +37,13 @@ pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     log.take_events(filter).map_err(Failure::failed)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let location = settings.store.location();
     // Whoever says how many by tokio's own variable means it.
-    if location.as_ref().is_ok_and(Location::is_embedded)
-        && settings::variable("TOKIO_WORKER_THREADS").is_none()
-    {
+    if location.is_embedded() && variable("TOKIO_WORKER_THREADS").is_none() {
         runtime.worker_threads(available_parallelism().map_or(1, usize::from) + THREADS_FREE);
     }
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
-    let result = runtime.block_on(serve(settings, location, log, registry));
+    let result = runtime.block_on(serve(settings, &location, log, registry));
     // What is still running now was told to stop and did not; the end of the program stops it.
     runtime.shutdown_background();
     writer.finish();
@@ -54,16 +52,15 @@ pub(super) fn run(settings: &ServeSettings) -> Result<(), Failure> {
 
 async fn serve(
     settings: &ServeSettings,
-    location: Result<Location, UsageError>,
+    location: &Location,
     log: Log,
     mut registry: Registry,
 ) -> Result<(), Failure> {
-    let location = location?;
     let address = settings.listen()?;
     let tokens = settings.tokens()?;
     raise_file_limit();
     let store =
-        Store::open(&location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
+        Store::open(location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
     tracing::info!("the data is in {location}");
     let result = answer(settings, address, tokens, &store, log, registry).await;
     store.close().await;

@@ -64,8 +64,8 @@ impl RequestMetrics {
 
     pub(super) fn route(&self, route: &'static str, endpoints: &[Endpoint]) -> RouteMetrics {
         // A counter that begins with its first failure has no rate until the second: these begin with none.
-        let counts = |route: &str| route != METRICS && !route.starts_with("/-/");
-        for endpoint in endpoints.iter().filter(|_| counts(route)) {
+        let is_asked_by_users = route != METRICS && !route.starts_with("/-/");
+        for endpoint in endpoints.iter().filter(|_| is_asked_by_users) {
             let labels = Labels {
                 http_request_method: METHODS[place_of(&endpoint.method)],
                 http_route: route,

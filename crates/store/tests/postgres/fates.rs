@@ -147,9 +147,9 @@ async fn a_row_that_somebody_holds_keeps_only_its_own_change_from_being_made() {
         });
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                let mut attempt = 0;
-                eventually("its neighbours are changed within their time", async || {
-                    attempt += 1;
+                // Who is tried last has half a second left, which a busy machine can take by itself.
+                let mut fates = Vec::new();
+                for attempt in 0..3 {
                     let (before, after) = (format!("a{attempt}"), format!("z{attempt}"));
                     let (before, held, after) = tokio::join!(
                         save(&told.store, &before, numbered(2)),
@@ -157,9 +157,13 @@ async fn a_row_that_somebody_holds_keeps_only_its_own_change_from_being_made() {
                         save(&told.store, &after, numbered(2)),
                     );
                     assert!(matches!(held, Err(StoreError::NotApplied(Reason::TooSlow))), "{held:?}");
-                    matches!((before, after), (Ok(Outcome::Done), Ok(Outcome::Done)))
-                })
-                .await;
+                    let is_late = |fate: &_| matches!(fate, Err(StoreError::NotApplied(Reason::TooSlow)));
+                    fates = vec![before, after];
+                    if !fates.iter().any(is_late) {
+                        break;
+                    }
+                }
+                assert!(fates.iter().all(|fate| matches!(fate, Ok(Outcome::Done))), "{fates:?}");
             });
         });
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
