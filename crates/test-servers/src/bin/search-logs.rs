@@ -142,8 +142,8 @@ impl<'a> Searched<'a> {
         while log_lines.read_until(b'\n', &mut line)? > 0 {
             self.lines += 1;
             let text = without_examples(&String::from_utf8_lossy(&line));
-            let measured = if of_metrics { without_metric_name(&text) } else { &text };
-            for value in sent.all_in(measured) {
+            let told = if of_metrics { labels(&text) } else { &text };
+            for value in sent.all_in(told) {
                 if self.found.insert(value) {
                     println!("{value:?} is in {}: {}", log.display(), text.trim_end());
                 }
@@ -158,10 +158,11 @@ fn without_examples(line: &str) -> String {
     EXAMPLES.iter().fold(line.to_owned(), |line, example| line.replace(example, "such as"))
 }
 
-/// What a line of metrics says beyond its metric's name and help, which the program has from its own source.
-fn without_metric_name(line: &str) -> &str {
-    match line.find(['{', ' ']) {
-        Some(end) if !line.starts_with('#') => &line[end..],
+/// What a line of metrics may tell of anybody. Its name and help are of the program's own source, and its number
+/// was counted or timed: after 0.00020103 seconds nobody's birthday was told.
+fn labels(line: &str) -> &str {
+    match (line.find('{'), line.rfind('}')) {
+        (Some(begin), Some(end)) if !line.starts_with('#') => &line[begin..=end],
         _ => "",
     }
 }
@@ -175,13 +176,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_searched_beyond_its_name() {
+    fn a_metric_is_searched_for_its_labels() {
         for (line, searched) in [
             ("# HELP connections_limit Connections that may be open at once.", ""),
-            ("connections_limit 1000", " 1000"),
-            (r#"requests_total{route="/hello/{username}"} 3"#, r#"{route="/hello/{username}"} 3"#),
+            ("connections_limit 1000", ""),
+            (r#"requests_total{route="/hello/{username}"} 3"#, r#"{route="/hello/{username}"}"#),
+            (r#"duration_seconds_sum{status="409"} 0.00020103"#, r#"{status="409"}"#),
+            (r#"requests_total{name="Anna}"} 3"#, r#"{name="Anna}"}"#),
         ] {
-            assert_eq!(without_metric_name(line), searched, "{line}");
+            assert_eq!(labels(line), searched, "{line}");
         }
     }
 
