@@ -284,6 +284,8 @@ def watch(program, folder, stack):
 
 
 if __name__ == "__main__":
+    # The database shall not wait for what was just built to be on the disk.
+    os.sync()
     with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as processes:
         os.chmod(temporary, 0o755)
         watch(sys.argv[1], temporary, processes)

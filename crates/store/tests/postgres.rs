@@ -86,6 +86,12 @@ async fn save(store: &Store, who: &str, birthday: Birthday) -> Result<Outcome, S
     store.commit(Change::SaveBirthday { name: name(who), birthday }).await.inspect_err(logs::log)
 }
 
+/// Waits until there are answers to who reads, too: the reading connection may have asked a new primary just before
+/// it was one.
+async fn until_read(store: &Store) {
+    eventually("users are read again", async || store.birthday(&name("Anna")).await.is_ok()).await;
+}
+
 /// Waits until that is so, which takes no longer than promised; slow machines are given more.
 async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let start = Instant::now();

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::postgres::{as_other_user, new_folder, programs, psql, send, send_to_all};
+use crate::postgres::{as_other_user, give_back_memory, new_folder, programs, psql, send, send_to_all};
 use crate::process::Keeper;
 use crate::{Process, free_port, wait_until};
 
@@ -103,6 +103,7 @@ impl Node {
         let pid = fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
         if let Some(first) = pid.lines().next().and_then(|pid| pid.parse().ok()) {
             send_to_all(first, Signal::KILL);
+            give_back_memory(&self.data);
             let _ = fs::remove_file(self.data.join("postmaster.pid"));
         }
         self.patroni.kill();
@@ -151,7 +152,7 @@ postgresql:
   bin_dir: {programs}
   authentication: {{superuser: {{username: postgres}}, replication: {{username: postgres}}}}
   pgpass: {folder}/{name}.pgpass
-  parameters: {{unix_socket_directories: {folder}, shared_buffers: 32MB}}
+  parameters: {{unix_socket_directories: {folder}, shared_buffers: 32MB, dynamic_shared_memory_type: mmap}}
 "
     )
 }

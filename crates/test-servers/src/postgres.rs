@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use crate::process::Keeper;
 use crate::{Process, SmallDisk, free_port, logs, wait_until};
 
-/// A running server with the superuser `postgres`, who needs no password. Dropped, it is killed and its
-/// files are gone.
+/// A running server with the superuser `postgres`, who needs no password. Dropped, it is killed and nothing of it
+/// is left.
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
@@ -174,6 +174,10 @@ impl Postgres {
 
     /// Kills every process of the server, as a power cut would, and waits until they are gone.
     pub fn kill(&mut self) {
+        // Who has ended is known by a number that may be another's by now.
+        if self.process.ended().is_some() {
+            return;
+        }
         let children = send_to_all(self.process.id(), Signal::KILL);
         self.process.kill();
         wait_until("PostgreSQL is gone", || children.iter().all(|child| is_gone(*child)));
@@ -199,6 +203,17 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
+        give_back_memory(&data(&self.folder));
+    }
+}
+
+/// Gives back the piece of shared memory by which a server knows that its folder is in use: who was killed has left
+/// it to the machine, which has room for some thousands. Its number ends the seventh line of the server's file.
+pub(crate) fn give_back_memory(data: &Path) {
+    let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    if let Some(number) = file.lines().nth(6).and_then(|line| line.split_whitespace().last()) {
+        // An error means that it is gone.
+        let _ = Command::new("ipcrm").args(["-m", number]).stderr(Stdio::null()).status();
     }
 }
 
@@ -230,7 +245,9 @@ fn data(folder: &TempDir) -> PathBuf {
 fn launch(folder: &TempDir, port: u16, settings: &[String]) -> Process {
     let mut server = program("postgres");
     server.arg("-D").arg(data(folder)).args(["-p", &port.to_string(), "-k"]).arg(folder.path());
-    for setting in ["listen_addresses=127.0.0.1", "shared_buffers=32MB", "wal_keep_size=128MB"] {
+    let always = ["listen_addresses=127.0.0.1", "shared_buffers=32MB", "wal_keep_size=128MB"];
+    // What else it shares is in its folder, and goes with that.
+    for setting in always.into_iter().chain(["dynamic_shared_memory_type=mmap"]) {
         server.args(["-c", setting]);
     }
     for setting in settings {
@@ -328,9 +345,9 @@ pub(crate) fn send(process: u32, signal: Signal) {
     }
 }
 
-/// Whether a process has ended, though nobody may have asked how.
+/// Whether a process has ended and given back all that it had, though nobody may have asked how.
 fn is_gone(process: u32) -> bool {
-    fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default().is_empty()
+    status_of(process).is_none_or(|status| status.starts_with(['Z', 'X']))
 }
 
 fn children(parent: u32) -> Vec<u32> {
@@ -340,7 +357,12 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 fn parent_of(process: u32) -> Option<u32> {
+    status_of(process)?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What the system knows of a process: its state, its parent and more.
+fn status_of(process: u32) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in brackets, may hold anything; after it come the state and the parent.
-    status.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    // The name, in brackets, may hold anything.
+    Some(status.rsplit_once(')')?.1.trim_start().to_owned())
 }

@@ -64,14 +64,18 @@ impl Drop for Process {
 
 /// Kills a server and removes its folder when this process ends before it could do that, as a test binary
 /// does whose servers are shared by all of its tests. The folder's file `pid` says whom to kill, and so does
-/// each folder of a PostgreSQL server in it.
+/// each folder of a PostgreSQL server in it, which also says what piece of shared memory that leaves.
 #[derive(Debug)]
 pub(crate) struct Keeper(Child);
 
 impl Keeper {
     #[expect(clippy::expect_used, reason = "a server that can't be cleaned up is not started")]
     pub(crate) fn of(folder: &Path) -> Self {
-        let script = "read -r _; kill -9 $(cat \"$0/pid\") $(head -qn 1 \"$0\"/*/postmaster.pid); sleep 1; rm -rf \"$0\"";
+        let script = r#"read -r _
+            kill -9 $(cat "$0/pid") $(head -qn 1 "$0"/*/postmaster.pid)
+            sleep 1
+            for file in "$0"/*/postmaster.pid; do ipcrm -m $(sed -n '7s/.* //p' "$file"); done
+            rm -rf "$0""#;
         let keeper = Command::new("sh")
             .args(["-c", script])
             .arg(folder)

@@ -146,8 +146,9 @@ impl RedisCluster {
     #[must_use]
     pub fn start() -> Self {
         let servers: Vec<_> = (0..6).map(|_| cluster_node()).collect();
-        let mut create = Command::new("redis-cli");
-        create.args(["--cluster", "create"]);
+        // It waits for ever where a node's greeting is lost.
+        let mut create = Command::new("timeout");
+        create.args(["60", "redis-cli", "--cluster", "create"]);
         create.args(servers.iter().map(|server| format!("127.0.0.1:{}", server.port)));
         create.args(["--cluster-replicas", "1", "--cluster-yes"]);
         let created = create.output().map(|output| output.status.success());

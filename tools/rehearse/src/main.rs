@@ -32,6 +32,8 @@ enum Command {
 
 fn main() -> Result<ExitCode> {
     let command = Command::parse();
+    // The databases shall not wait for what was just built to be on the disk.
+    std::process::Command::new("sync").status()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut told_to_end = signal(SignalKind::terminate())?;

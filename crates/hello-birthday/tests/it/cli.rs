@@ -313,9 +313,10 @@ fn an_address_that_is_taken_is_named() {
 
 #[test]
 fn healthcheck_asks_the_service_that_runs_here() {
-    let (_folder, path) = folder();
-    let mut service = Program::start(&mut serve(&path));
-    let address = service.client().address.to_string();
+    // Once the service is gone, nobody else may be there.
+    let address = format!("127.0.0.1:{}", test_servers::free_port());
+    let mut service = Program::start(&mut program(&["--listen", &address, "--store", "sqlite::memory:"]));
+    service.client();
     for arguments in
         [&["healthcheck", "--listen", &address][..], &["healthcheck", "--ready", "--listen", &address]]
     {

@@ -105,7 +105,7 @@ async fn no_entry_fails_for_its_neighbour_and_nobody_is_named() {
          EXECUTE FUNCTION refuse()",
     );
     let told = Told::open(&server.url(&database), Options::default()).await;
-    let callers: Vec<_> = (0..100)
+    let callers: Vec<_> = (0..40)
         .map(|number| {
             let store = told.store.clone();
             tokio::spawn(async move { save(&store, &format!("u{number}"), numbered(number)).await })
@@ -123,8 +123,8 @@ async fn no_entry_fails_for_its_neighbour_and_nobody_is_named() {
             Err(error) => panic!("{number}: {error}"),
         }
     }
-    assert!(told.number("batch_size_count") < 100.0, "the changes were not made together");
-    assert_eq!(server.sql(&database, "SELECT count(*) FROM users"), "98");
+    assert!(told.number("batch_size_count") < 40.0, "the changes were not made together");
+    assert_eq!(server.sql(&database, "SELECT count(*) FROM users"), "38");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,22 +148,22 @@ async fn a_row_that_somebody_holds_keeps_only_its_own_change_from_being_made() {
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
                 // Who is tried last has half a second left, which a busy machine can take by itself.
-                let mut fates = Vec::new();
-                for attempt in 0..3 {
+                use {Outcome::Done, Reason::TooSlow, StoreError::NotApplied, StoreError::Unknown};
+                for attempt in 1.. {
                     let (before, after) = (format!("a{attempt}"), format!("z{attempt}"));
                     let (before, held, after) = tokio::join!(
                         save(&told.store, &before, numbered(2)),
                         save(&told.store, "held", numbered(2)),
                         save(&told.store, &after, numbered(2)),
                     );
-                    assert!(matches!(held, Err(StoreError::NotApplied(Reason::TooSlow))), "{held:?}");
-                    let is_late = |fate: &_| matches!(fate, Err(StoreError::NotApplied(Reason::TooSlow)));
-                    fates = vec![before, after];
-                    if !fates.iter().any(is_late) {
+                    let fates = [before, held, after];
+                    if let [Ok(Done), Err(NotApplied(TooSlow)), Ok(Done)] = fates {
                         break;
                     }
+                    let is_at_worst_late =
+                        |fate: &_| matches!(fate, Ok(Done) | Err(NotApplied(TooSlow) | Unknown(TooSlow)));
+                    assert!(attempt < 3 && fates.iter().all(is_at_worst_late), "{fates:?}");
                 }
-                assert!(fates.iter().all(|fate| matches!(fate, Ok(Outcome::Done))), "{fates:?}");
             });
         });
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";

@@ -44,6 +44,7 @@ impl Load {
     pub(crate) async fn stop_and_check(self, store: &Store) -> Counts {
         self.stop.store(true, Ordering::Relaxed);
         let all = self.writers.join_all().await;
+        until_read(store).await;
         let kept = all_names(store).await;
         let mut counts = Counts::default();
         for Fates { done, not_applied, unknown } in all {
