@@ -11,6 +11,9 @@ from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
+# What never comes is told late; what comes late is not told to be wrong.
+expect.set_options(timeout=30_000)
+
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "target/browser/node_modules/axe-core/axe.min.js"
 PHONE, DESK, NARROWEST = 360, 1280, 320

@@ -53,10 +53,13 @@ AWAY = {("HelloBirthdayStoreAway", "page", "firing"), ("HelloBirthdayStoreAway",
 NAME = re.compile(r"\b(?:hello_birthday_|http_server_|process_|job:|instance:)[a-z0-9_:]+")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """Ports that are free: all are held until all are known, so that none is found twice."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextlib.contextmanager
@@ -102,7 +105,7 @@ def settle(check):
     while True:
         try:
             return check()
-        except NotYet as otherwise:
+        except (NotYet, OSError, http.client.HTTPException) as otherwise:
             if end < time.monotonic():
                 sys.exit(str(otherwise))
             time.sleep(0.5)
@@ -243,7 +246,7 @@ def database(folder, port):
 
 def watch(program, folder, stack):
     """The outage, and what is seen of it."""
-    ports = {name: free_port() for name in ("postgres", "service", "prometheus")}
+    ports = dict(zip(("postgres", "service", "prometheus"), free_ports(3)))
     os.mkdir(f"{folder}/postgres")
     command, options = database(f"{folder}/postgres", ports["postgres"])
     server = stack.enter_context(running(command, **options))
@@ -256,6 +259,8 @@ def watch(program, folder, stack):
     stack.enter_context(running(
         ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
          f"--web.listen-address=127.0.0.1:{ports['prometheus']}", "--log.level=warn"]))
+    # It listens before it can answer.
+    until("Prometheus is ready", lambda: fetch(f"http://127.0.0.1:{ports['prometheus']}/-/ready"))
     prometheus = Prometheus(ports["prometheus"])
     with Load(ports["service"]):
         until("the rates are recorded", lambda: any(v > 0 for v in prometheus.query("job:http_server_requests:rate5m")))

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::load::{Endpoints, Load};
 use crate::manifests::{Container, Manifests, Pod, Probe};
 use crate::version::{Programs, Version};
-use crate::{Failure, Result, until};
+use crate::{Failure, Result, WITHOUT_DISK, until};
 
 /// How long a cluster takes to tell every node that a pod gets requests, or no longer does.
 const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ async fn upgrade(
 impl Cluster {
     /// With the database and the role that the manifests name; whoever comes is asked for the password.
     fn new(container: &Container) -> Result<Self> {
-        let postgres = Postgres::start();
+        let postgres = Postgres::start_with(WITHOUT_DISK);
         let (role, database) =
             (container.variable("POSTGRES_USERNAME")?, container.variable("POSTGRES_DATABASE")?);
         postgres.sql("postgres", &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use test_servers::{Postgres, Process, free_port};
 
 use crate::version::Version;
-use crate::{Result, until};
+use crate::{Result, WITHOUT_DISK, until};
 
 pub(crate) const INSTANCES: usize = 3;
 /// What is shipped for Compose; here only the addresses differ.
@@ -40,7 +40,7 @@ struct Instance {
 impl Stage {
     /// Starts everything, and waits until HAProxy has found each instance.
     pub(crate) async fn set(version: &Version, delay: Duration) -> Result<Self> {
-        let postgres = Postgres::start();
+        let postgres = Postgres::start_with(WITHOUT_DISK);
         let store = postgres.url(&postgres.database());
         migrate(version, &store)?;
         let ports: Vec<u16> = (0..INSTANCES).map(|_| free_port()).collect();
