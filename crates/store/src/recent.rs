@@ -29,7 +29,8 @@ impl Recent {
             remembered.forgotten = remembered.newest;
             remembered.names.clear();
         }
-        remembered.names.insert(name, at);
+        let last = remembered.names.entry(name).or_insert(at);
+        *last = at.max(*last);
         remembered.newest = remembered.newest.max(Some(at));
     }
 
@@ -46,10 +47,11 @@ impl Recent {
         remembered.newest.is_none_or(|changed| changed < copied)
     }
 
-    /// Forgets what such a copy holds.
-    pub(crate) fn forget_before(&self, copied: Instant) {
+    /// Forgets what every copy holds that may be read at all. Not what one of them holds: another, which holds less,
+    /// may take its place.
+    pub(crate) fn forget_before(&self, oldest: Instant) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.names.retain(|_, changed| *changed >= copied);
+        remembered.names.retain(|_, changed| *changed >= oldest);
     }
 }
 
@@ -70,6 +72,7 @@ mod tests {
         assert!(recent.is_in_copy(&name(1), start) && recent.all_in_copy(start));
         recent.changed(name(1), start);
         recent.changed(name(1), start + second);
+        recent.changed(name(1), start);
         assert!(!recent.is_in_copy(&name(1), start + second));
         assert!(!recent.all_in_copy(start + second));
         assert!(recent.is_in_copy(&name(1), start + 2 * second));

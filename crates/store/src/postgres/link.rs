@@ -1,7 +1,7 @@
 //! How does a worker come to a session, and keep to the right server?
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -12,9 +12,12 @@ use super::metrics::{Metrics, Use};
 use super::schema;
 use super::session::{Look, Role, Server, Session};
 use crate::Reason;
+use crate::metrics::Durability;
 
 /// How long a server may take to say what it is.
 const LOOK_WITHIN: Duration = Duration::from_millis(500);
+/// How often a server is asked again what it promises: somebody may change its settings.
+const LOOK_AT_PROMISES_EVERY: Duration = Duration::from_secs(10);
 /// After a failed attempt to connect, the next one follows so much later.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -41,6 +44,8 @@ pub(super) struct Link {
     way: watch::Sender<Way>,
     /// The trouble that was logged last: the same one is not logged again.
     told: Option<String>,
+    /// What the server promised, and when.
+    promised: Option<(Durability, Instant)>,
     /// Who may make the schema, where this is to do it and has not seen one that will do.
     migrator: Option<Arc<Server>>,
     /// The same as `told`, of migrating.
@@ -50,8 +55,19 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(server: Arc<Server>, used_for: Use, look_every: Duration, metrics: Metrics) -> Self {
         let way = watch::Sender::new(Way::Closed);
-        let (session, left, told, migrator, migration_told) = (None, None, None, None, None);
-        Self { server, used_for, look_every, metrics, session, left, way, told, migrator, migration_told }
+        Self {
+            server,
+            used_for,
+            look_every,
+            metrics,
+            session: None,
+            left: None,
+            way,
+            told: None,
+            promised: None,
+            migrator: None,
+            migration_told: None,
+        }
     }
 
     /// Brings the schema up to date where it is older than needed.
@@ -103,23 +119,35 @@ impl Link {
         })
     }
 
-    async fn open(&self) -> Result<Session, Failure> {
+    async fn open(&mut self) -> Result<Session, Failure> {
         let session = self.server.open(self.role(), self.left.as_ref()).await?;
         match self.role() {
             Role::Replica => Ok(session),
             Role::Primary => {
-                timeout(LOOK_WITHIN, self.prepare(&session)).await.unwrap_or_else(|_| Err(silent()))?;
+                let prepared = timeout(LOOK_WITHIN, prepare(&session, self.used_for)).await;
+                if let Some(durability) = prepared.unwrap_or_else(|_| Err(silent()))? {
+                    self.promised(durability);
+                }
                 Ok(session)
             }
         }
     }
 
-    async fn prepare(&self, session: &Session) -> Result<(), Failure> {
-        match self.used_for {
-            Use::Write => self.metrics.store.promise(session.insist_on_durability().await?),
-            Use::Read | Use::Replica => {}
+    /// Tells what the server promises, and logs what is missing where that is news.
+    fn promised(&mut self, durability: Durability) {
+        let before = self.promised.replace((durability, Instant::now()));
+        if before.is_none_or(|(before, _)| before != durability) {
+            match (durability.server_crash, durability.power_loss) {
+                (Some(false), _) => tracing::warn!(
+                    "synchronous_commit is off: what is done can be lost; set it on, for the role"
+                ),
+                (_, Some(false)) => tracing::warn!(
+                    "PostgreSQL runs with fsync=off: what is done can be lost, and the database with it"
+                ),
+                (Some(true) | None, Some(true) | None) => {}
+            }
         }
-        schema::check(session).await
+        self.metrics.store.promise(durability);
     }
 
     fn opened(&mut self, session: Session) {
@@ -191,20 +219,26 @@ impl Link {
         if session.looked.is_some_and(|looked| looked.elapsed() < self.look_every) {
             return None;
         }
+        let is_told = self.promised.is_some_and(|(_, since)| since.elapsed() < LOOK_AT_PROMISES_EVERY);
         let look = async {
             session.look(role).await?;
             match role {
                 // A newer version of the program may have made a schema that this one can't work with.
-                Role::Primary => schema::check(session).await,
-                Role::Replica => Ok(()),
+                Role::Primary if is_told => schema::check(session).await.map(|()| None),
+                Role::Primary => prepare(session, self.used_for).await,
+                Role::Replica => Ok(None),
             }
         };
         let looked = timeout(LOOK_WITHIN, look).await.unwrap_or_else(|_| Err(silent()));
-        let seen = looked.and_then(|()| {
-            self.server.check(&session.seen, role).map_err(|why| Failure::new(Meaning::Elsewhere, why))
+        let seen = looked.and_then(|promised| {
+            let fits = self.server.check(&session.seen, role);
+            fits.map(|()| promised).map_err(|why| Failure::new(Meaning::Elsewhere, why))
         });
         match seen {
-            Ok(()) => {
+            Ok(promised) => {
+                if let Some(durability) = promised {
+                    self.promised(durability);
+                }
                 let seen = &self.session.as_ref()?.seen;
                 self.saw(seen.timeline);
                 Some(seen)
@@ -242,6 +276,16 @@ impl Way {
             Reason::Unavailable(_) | Reason::Overloaded | Reason::TooSlow | Reason::Full => Self::Closed,
         }
     }
+}
+
+/// Sees to it that a primary will do for that use; says of one that takes changes what it promises.
+async fn prepare(session: &Session, used_for: Use) -> Result<Option<Durability>, Failure> {
+    let durability = match used_for {
+        Use::Write => Some(session.insist_on_durability().await?),
+        Use::Read | Use::Replica => None,
+    };
+    schema::check(session).await?;
+    Ok(durability)
 }
 
 fn silent() -> Failure {

@@ -291,13 +291,7 @@ impl Postgres {
 impl Replica {
     fn fit(&self, read: &Read) -> Fit {
         let Some(copied) = self.freshness.copied() else { return Fit::TooOld };
-        let seen = match read {
-            Read::User(name) => self.recent.is_in_copy(name, copied),
-            Read::Page { .. } | Read::Birthdays { .. } => self.recent.all_in_copy(copied),
-            // Life is asked of the primary, which takes the changes.
-            Read::Ping => false,
-        };
-        if seen { Fit::Answer } else { Fit::TooEarly }
+        if read.is_in_copy(&self.recent, copied) { Fit::Answer } else { Fit::TooEarly }
     }
 
     fn count_fallback(&self, counts: &Counts) {

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::failure::{Failure, Meaning};
-use super::freshness::Freshness;
+use super::freshness::{AGE_MAX, Freshness};
 use super::link::{Link, RETRY_AFTER};
 use super::metrics::Metrics;
 use super::rows::{self, Record};
@@ -67,6 +67,31 @@ pub(super) enum Route {
     Primary(Arc<Freshness>),
     /// It is compared with them.
     Replica(Arc<Freshness>, Arc<Recent>),
+}
+
+impl Route {
+    /// Whether the server may answer that. Whoever asked has seen so before: of a replica in whose place there may be
+    /// another one by now.
+    fn fits(&self, asked: &Asked) -> bool {
+        match (self, asked.age) {
+            (Self::Primary(_), _) | (Self::Replica(..), Age::Any) => true,
+            (Self::Replica(freshness, recent), Age::Bounded) => {
+                freshness.copied().is_some_and(|copied| asked.read.is_in_copy(recent, copied))
+            }
+        }
+    }
+}
+
+impl Read {
+    /// Whether a copy that holds everything answered before `copied` answers as the primary would.
+    pub(super) fn is_in_copy(&self, recent: &Recent, copied: Instant) -> bool {
+        match self {
+            Self::User(name) => recent.is_in_copy(name, copied),
+            Self::Page { .. } | Self::Birthdays { .. } => recent.all_in_copy(copied),
+            // Life is asked of the primary, which takes the changes.
+            Self::Ping => false,
+        }
+    }
 }
 
 /// The one who reads on one route.
@@ -135,8 +160,10 @@ impl Reader {
         match &self.route {
             Route::Primary(freshness) => freshness.sampled(seen.timeline, asked, seen.position),
             Route::Replica(freshness, recent) => {
+                if let Some(oldest) = asked.checked_sub(AGE_MAX) {
+                    recent.forget_before(oldest);
+                }
                 if let Some(copied) = freshness.replayed(seen.timeline, seen.position) {
-                    recent.forget_before(copied);
                     self.metrics.replica_lag.set(copied.elapsed().as_secs_f64());
                 }
                 self.lags = freshness.lags().then(|| self.lags.unwrap_or_else(Instant::now));
@@ -159,17 +186,13 @@ impl Reader {
     }
 
     async fn answer(&mut self, asked: &[Asked]) -> Vec<Answer> {
-        let too_old = match &self.route {
-            Route::Replica(freshness, _) => freshness.copied().is_none(),
-            Route::Primary(_) => false,
-        };
-        let refused = |asked: &Asked| too_old && asked.age == Age::Bounded;
-        let rest: Vec<_> = asked.iter().filter(|asked| !refused(asked)).collect();
-        let mut found = self.find(&rest).await.into_iter();
+        let fits: Vec<_> = asked.iter().map(|asked| self.route.fits(asked)).collect();
+        let fitting: Vec<_> =
+            asked.iter().zip(&fits).filter(|(_, fits)| **fits).map(|(asked, _)| asked).collect();
+        let mut found = self.find(&fitting).await.into_iter();
         let stale = || Reason::Unavailable("the replica lags behind".into());
-        asked
-            .iter()
-            .map(|asked| if refused(asked) { None } else { found.next() })
+        fits.iter()
+            .map(|fits| if *fits { found.next() } else { None })
             .map(|answer| answer.unwrap_or_else(|| Err(stale())))
             .collect()
     }

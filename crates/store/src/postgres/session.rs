@@ -298,30 +298,21 @@ impl Session {
         Ok(self.client.query_typed(sql, parameters).await?)
     }
 
-    /// Makes commits of this session durable before they are answered, or says where that is not in our
-    /// hands. What survives which accident is then this.
+    /// Makes commits of this session durable before they are answered, where that is in our hands. What survives which
+    /// accident is then this.
     pub(super) async fn insist_on_durability(&self) -> Result<Durability, Failure> {
         let rows = self.typed(DURABILITY, &[]).await?;
         let row = rows.first().ok_or_else(|| Failure::new(Meaning::Lost, "it says nothing of itself"))?;
         let (commit, fsync, standbys): (&str, &str, &str) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        if fsync == "off" {
-            tracing::warn!(
-                "PostgreSQL runs with fsync=off: what is done can be lost, and the database with it"
-            );
-        }
-        let waits = match (commit, self.pooling) {
-            ("off", Pooling::Session) => {
-                self.run("SET synchronous_commit = on").await?;
+        let waits = match self.pooling {
+            // Not only where it is off: somebody may switch it off while this session lasts.
+            Pooling::Session => {
+                let kept = if commit == "off" { "on" } else { commit };
+                self.run(&format!("SET synchronous_commit = {kept}")).await?;
                 true
             }
-            ("off", Pooling::Transaction) => {
-                tracing::warn!(
-                    "synchronous_commit is off: what is done can be lost; set it on, for the role"
-                );
-                false
-            }
-            _ => true,
+            Pooling::Transaction => commit != "off",
         };
         let failover = waits && commit != "local" && !standbys.is_empty();
         Ok(Durability {

@@ -43,13 +43,14 @@ impl Statement {
             Self::SaveMany => (SAVE_MANY, &[Type::TEXT_ARRAY, Type::INT2_ARRAY, Type::INT2_ARRAY]),
             Self::Register => (REGISTER, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
             Self::ChangeEmail => (CHANGE_EMAIL, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
-            Self::Erase => ("DELETE FROM users WHERE name = ANY($1) RETURNING name", &[Type::TEXT_ARRAY]),
+            Self::Erase => (ERASE, &[Type::TEXT_ARRAY]),
             Self::Put => (PUT, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT2_ARRAY, Type::INT2_ARRAY]),
         }
     }
 }
 
-// Where all is so already nothing is written, and a commit that wrote nothing costs no disk.
+// Where all is so already no row is written. The row is locked all the same, and the log has that: so even this commit
+// waits for the disk and for a standby, behind the change that it found, which may not be safe yet.
 const SAVE: &str = "INSERT INTO users (name, month_day, year) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET month_day = excluded.month_day, year = excluded.year
 WHERE users.month_day IS DISTINCT FROM excluded.month_day OR users.year IS DISTINCT FROM excluded.year
@@ -71,18 +72,26 @@ written AS (
     ON CONFLICT (name) DO UPDATE SET email = excluded.email WHERE users.email IS NULL
     RETURNING name
 )
-SELECT wanted.name, written.name IS NOT NULL, seen.email = wanted.email, seen.name IS NOT NULL
+SELECT wanted.name, written.name IS NOT NULL, seen.email = wanted.email
 FROM wanted LEFT JOIN written ON written.name = wanted.name LEFT JOIN seen ON seen.name = wanted.name";
 
+// Where nothing is to be changed and no row is locked, a note in the log makes the commit wait like any other.
 const CHANGE_EMAIL: &str = "WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[]) AS wanted (name, email)),
 seen AS (SELECT name, email FROM users WHERE name = ANY($1)),
 written AS (
     UPDATE users SET email = wanted.email FROM wanted
     WHERE users.name = wanted.name AND users.email IS DISTINCT FROM wanted.email
     RETURNING users.name
-)
+),
+noted AS (SELECT pg_logical_emit_message(true, 'hello-birthday', '') WHERE NOT EXISTS (SELECT FROM written))
 SELECT wanted.name, written.name IS NOT NULL, coalesce(seen.email = wanted.email, false), seen.name IS NOT NULL
-FROM wanted LEFT JOIN written ON written.name = wanted.name LEFT JOIN seen ON seen.name = wanted.name";
+FROM wanted LEFT JOIN written ON written.name = wanted.name LEFT JOIN seen ON seen.name = wanted.name
+LEFT JOIN noted ON true";
+
+// The one without a name is the note.
+const ERASE: &str = "WITH written AS (DELETE FROM users WHERE name = ANY($1) RETURNING name),
+noted AS (SELECT pg_logical_emit_message(true, 'hello-birthday', '') WHERE NOT EXISTS (SELECT FROM written))
+SELECT name FROM written UNION ALL SELECT '' FROM noted";
 
 // A birthday is kept as a whole: one without a year takes the year of the one before with it.
 const PUT: &str = "INSERT INTO users (name, email, month_day, year)

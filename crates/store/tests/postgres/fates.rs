@@ -89,6 +89,52 @@ async fn writes_in_doubt_are_bounded_and_go_on_when_the_standby_is_no_longer_wai
     assert_eq!(told.store.birthday(&name("u0")).await.unwrap(), Some(numbered(0)), "it was never cancelled");
 }
 
+/// What is found to be so already may be so on this server alone: the change that made it so waits for the standby.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_finds_nothing_to_change_waits_for_the_standby_too() {
+    let (server, database) = waiting_for_nobody().await;
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    let who = || name("Anna");
+    let email = || birthday::Email::parse("anna@example.org").unwrap();
+    let changes = [
+        Change::SaveBirthday { name: who(), birthday: numbered(1) },
+        Change::Register { name: who(), email: email() },
+        Change::ChangeEmail { name: who(), email: email() },
+        Change::Erase { name: who() },
+        Change::ChangeEmail { name: who(), email: email() },
+    ];
+    for change in changes.iter().flat_map(|change| [change, change]) {
+        let fate = told.store.commit(change.clone()).await;
+        assert!(fate.is_err(), "{fate:?} of {change:?}, and no standby has it");
+        // For the next one the server has made this one all the same.
+        let end =
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        server.sql("postgres", end);
+    }
+}
+
+/// Every row tells in its address what a commit waited for that made it.
+const TELLING: &str = "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+ $$ BEGIN NEW.email = current_setting('synchronous_commit'); RETURN NEW; END $$;
+ CREATE TRIGGER tell BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION tell()";
+
+#[tokio::test]
+async fn a_session_that_lasts_keeps_what_it_promised_and_tells_what_changes() {
+    let server = Postgres::start();
+    let database = migrated(&server).await;
+    server.sql(&database, TELLING);
+    let told = Told::open(&server.url(&database), Options::default()).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    server.set("synchronous_commit", "off");
+    server.set("fsync", "off");
+    test_servers::wait_until("it is off", || server.sql("postgres", "SHOW synchronous_commit") == "off");
+    save(&told.store, "Bob", numbered(1)).await.unwrap();
+    assert_eq!(server.sql(&database, "SELECT DISTINCT email FROM users"), "on");
+    eventually("it is told", async || told.number("durability{survives=\"power_loss\"}") == 0.0).await;
+    assert_eq!(told.number("durability{survives=\"server_crash\"}"), 1.0);
+    assert_eq!(told.number("connects_total{use=\"write\"}"), 1.0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_entry_fails_for_its_neighbour_and_nobody_is_named() {
     let server = Postgres::start();

@@ -214,6 +214,30 @@ async fn a_replica_that_takes_the_place_of_a_lost_one_is_compared_before_it_is_r
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_changed_here_is_not_read_from_a_replica_that_has_less_than_the_lost_one() {
+    let setting = Setting::start().await;
+    let (primary, mut fresh, database) = (setting.primary, setting.replica, setting.database);
+    let behind = primary.replica("behind");
+    let way = Network::to(behind.port());
+    way.cut();
+    let told = open_with_replicas(&primary.url(&database), &database, &[fresh.port(), way.port()]).await;
+    save(&told.store, "Anna", numbered(1)).await.unwrap();
+    until_the_replica_serves(&told).await;
+    has(&behind, &database, numbered(1));
+    behind.sql("postgres", "SELECT pg_wal_replay_pause()");
+    way.heal();
+    save(&told.store, "Anna", numbered(3)).await.unwrap();
+    // The one that is read has it. The other is behind by less than a replica may be.
+    until_the_replica_serves(&told).await;
+    fresh.kill();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(2) {
+        assert_eq!(told.store.birthday(&name("Anna")).await.unwrap(), Some(numbered(3)));
+        assert_eq!(told.store.users(None, 10).await.unwrap()[0].birthday, Some(numbered(3)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_lags_is_left_for_a_fresh_one() {
     let setting = Setting::start().await;
     let (primary, lagging, database) = (setting.primary, setting.replica, setting.database);
