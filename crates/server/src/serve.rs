@@ -24,6 +24,8 @@ use crate::{Drain, Limits, Metrics};
 const BACKLOG: u32 = 4096;
 /// How long the listener's queue is asked for one more connection before it is taken for empty.
 const QUEUE_IS_EMPTY_AFTER: Duration = Duration::from_millis(5);
+/// How long it may take to cut what is left: who waits for a disk on a thread of the runtime can't be cut.
+const CUT_WITHIN: Duration = Duration::from_secs(1);
 /// How long the queue is emptied at most: where new connections keep coming it is never found empty.
 const QUEUE_IS_LEFT_AFTER: Duration = Duration::from_millis(500);
 /// The pauses after a failed accept, while file descriptors are short: this, then twice as long each.
@@ -102,7 +104,7 @@ where
         // An error means that the time is up.
         let _ = timeout(drain.timeout, acceptor.all_ended()).await;
         let cut = acceptor.connections.len();
-        acceptor.connections.shutdown().await;
+        let _ = timeout(CUT_WITHIN, acceptor.connections.shutdown()).await;
         Drained { cut }
     }
 }
@@ -112,7 +114,7 @@ struct Acceptor<S> {
     places: Arc<Semaphore>,
     addresses: Addresses,
     ending: Ending,
-    /// Owned here: a connection's task ends before the server does.
+    /// Owned here: a connection's task ends before the server does, unless a disk holds it.
     connections: JoinSet<()>,
 }
 

@@ -13,6 +13,7 @@ use store::{Location, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::settings::{ServeSettings, variable};
 use super::{Failure, service_manager};
@@ -23,6 +24,9 @@ use crate::process;
 
 /// How the listener for metrics ends, once the other has: at once, but for a scrape that is being answered.
 const END_OF_METRICS: Drain = Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) };
+
+/// How long a store may take to close: one whose disk hangs takes for ever, and loses nothing by being left.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Threads beside those that the machine runs at once: the embedded store leaves one free of reads, which may wait
 /// for a disk.
@@ -63,7 +67,9 @@ async fn serve(
         Store::open(location, settings.store.options()?, &mut registry).await.map_err(Failure::failed)?;
     tracing::info!("the data is in {location}");
     let result = answer(settings, address, tokens, &store, log, registry).await;
-    store.close().await;
+    if timeout(CLOSE_WITHIN, store.close()).await.is_err() {
+        tracing::warn!("the store can't be closed in time; what was answered is safe");
+    }
     result
 }
 

@@ -400,6 +400,44 @@ async fn a_disk_that_hangs_hangs_no_request_but_those_that_are_reading() {
     assert_eq!(service.ended().code, Some(0));
 }
 
+/// A service that was told to stop while its disk hangs says that; it ends once strace lets go of its threads.
+async fn assert_stops(mut service: Program, fault: Fault, says: &str) {
+    service.terminate();
+    wait_for(says, || service.stderr().contains(says).then_some(()));
+    drop(fault);
+    assert_eq!(service.ended().code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_hangs_keeps_no_service_from_stopping() {
+    let (_folder, path) = folder();
+    let mut service = Program::start(serve(&path).args(["--drain-timeout", "1s"]));
+    let client = service.client();
+    let name = new_name();
+    assert_eq!(put(client, &name).await.status, 204);
+    let hang = "inject=pread64:delay_enter=60000000";
+    let Some(fault) = Fault::attach(&service, &[&path, &log_of(&path)], hang) else { return };
+    put(client, &new_name()).await;
+    let reader = tokio::spawn(async move { client.get(&format!("/user/{name}")).await });
+    while get_in_time(client, "/-/ready").await.expect("an answer").status != 503 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_stops(service, fault, "stopped connections_cut=1").await;
+    reader.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_hangs_keeps_no_service_from_stopping() {
+    let (_folder, path) = folder();
+    let mut service = Program::start(serve(&path).args(["--drain-timeout", "1s"]));
+    let client = service.client();
+    assert_eq!(put(client, &new_name()).await.status, 204);
+    let hang = "inject=pwrite64:delay_enter=60000000";
+    let Some(fault) = Fault::attach(&service, &[&path, &log_of(&path)], hang) else { return };
+    put(client, &new_name()).await.assert_refused(503);
+    assert_stops(service, fault, "the store can't be closed in time").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_told_to_stop_finishes_what_it_began_and_keeps_it() {
     let (_folder, path) = folder();
