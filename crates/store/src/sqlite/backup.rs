@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::connection::Place;
+use super::file::DatabaseFile;
 use super::{guard, schema};
 use crate::OpenError;
 
 /// Copies the database into a file that must not be there yet, and says how many users that has.
 pub(crate) fn backup(path: &Path, copy: &Path) -> Result<u64, OpenError> {
-    let place = Place::File(path.to_owned());
+    let place = Place::File(DatabaseFile::find(path)?);
     let source = place.open_reader()?;
     schema::check(&source, &place)?;
     let io = |path: &Path| {
@@ -45,8 +46,8 @@ fn partial(copy: &Path) -> PathBuf {
 
 /// All pages in one step, under one snapshot: a copy in many steps begins anew with each commit.
 fn write(source: &Connection, copy: &Path) -> Result<(), OpenError> {
-    let place = Place::File(copy.to_owned());
-    let mut target = Connection::open(copy).map_err(|error| place.refuse(&error))?;
+    let place = Place::File(DatabaseFile::find(copy)?);
+    let mut target = place.open()?;
     let backup = rusqlite::backup::Backup::new(source, &mut target).map_err(|error| place.refuse(&error))?;
     let all_pages = -1;
     backup.step(all_pages).map_err(|error| place.refuse(&error))?;
@@ -56,8 +57,8 @@ fn write(source: &Connection, copy: &Path) -> Result<(), OpenError> {
 }
 
 fn read_through(copy: &Path) -> Result<u64, OpenError> {
-    let place = Place::File(copy.to_owned());
-    let connection = Connection::open(copy).map_err(|error| place.refuse(&error))?;
+    let place = Place::File(DatabaseFile::find(copy)?);
+    let connection = place.open()?;
     let verdict: Result<String, _> = connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0));
     let verdict = verdict.unwrap_or_else(|error| error.to_string());
     if verdict != "ok" {

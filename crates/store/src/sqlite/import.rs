@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::connection::Place;
 use super::failure::{Then, classify};
+use super::file::DatabaseFile;
 use super::guard::Lock;
 use super::{rows, schema};
 use crate::import::{Batches, Imported};
@@ -26,8 +27,9 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) fn open_file(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let lock = Lock::take(path, options)?;
-        Self::open(&Place::File(path.to_owned()), Some(lock))
+        let file = DatabaseFile::find(path)?;
+        let lock = Lock::take(&file, options)?;
+        Self::open(&Place::File(file), Some(lock))
     }
 
     pub(crate) fn open_memory() -> Result<Self, OpenError> {

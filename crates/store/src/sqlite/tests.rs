@@ -37,8 +37,9 @@ fn save(who: &str, number: i64) -> Change {
 
 /// A store on which each commit takes a millisecond, and the count of its commits.
 fn slow_store(path: &Path) -> (Sqlite, Arc<AtomicUsize>) {
-    let lock = Lock::take(path, Options::default()).unwrap();
-    let place = Place::File(path.to_owned());
+    let file = DatabaseFile::find(path).unwrap();
+    let lock = Lock::take(&file, Options::default()).unwrap();
+    let place = Place::File(file);
     let mut connection = place.open_writer().unwrap();
     schema::migrate(&mut connection, &place).unwrap();
     let commits = Arc::new(AtomicUsize::new(0));
@@ -244,8 +245,9 @@ async fn a_change_that_another_programs_lock_keeps_waiting_is_not_applied() {
 #[tokio::test]
 async fn no_room_is_not_applied_and_the_store_goes_on() {
     let (_folder, path) = folder();
-    let lock = Lock::take(&path, Options::default()).unwrap();
-    let place = Place::File(path.clone());
+    let file = DatabaseFile::find(&path).unwrap();
+    let lock = Lock::take(&file, Options::default()).unwrap();
+    let place = Place::File(file);
     let mut connection = place.open_writer().unwrap();
     schema::migrate(&mut connection, &place).unwrap();
     connection.pragma_update(None, "max_page_count", 8).unwrap();
