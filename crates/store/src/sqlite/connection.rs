@@ -65,7 +65,11 @@ impl Place {
     }
 
     pub(super) fn refuse(&self, error: &rusqlite::Error) -> OpenError {
-        OpenError::Engine { place: self.to_string(), reason: error.to_string() }
+        self.refuse_for(&error.to_string())
+    }
+
+    pub(super) fn refuse_for(&self, reason: &str) -> OpenError {
+        OpenError::Engine { place: self.to_string(), reason: reason.to_owned() }
     }
 
     /// With nothing set yet. Every connection is opened here.
@@ -101,8 +105,7 @@ impl Place {
         if value == wanted {
             return Ok(());
         }
-        let reason = format!("its {what} is {value} and can't be made {wanted}");
-        Err(OpenError::Engine { place: self.to_string(), reason })
+        Err(self.refuse_for(&format!("its {what} is {value} and can't be made {wanted}")))
     }
 }
 

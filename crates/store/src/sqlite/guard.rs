@@ -49,7 +49,7 @@ fn lock_path(path: &Path) -> PathBuf {
 }
 
 /// SQLite gives the files beside the database the rights of the database itself.
-pub(super) fn create_private(path: &Path) -> Result<File, OpenError> {
+fn create_private(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .read(true)
         .write(true)

@@ -1,5 +1,8 @@
 //! What only the embedded store promises.
 
+use std::fs::Permissions;
+use std::io::ErrorKind::AlreadyExists;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -319,6 +322,42 @@ async fn a_copy_made_while_it_is_served_is_whole_and_never_replaces_a_file() {
     assert_eq!(names, ["copy.db"]);
     let copied = open(&copy);
     assert_eq!(copied.users(None, 1000).await.unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn a_copy_does_not_go_where_a_link_in_its_way_leads() {
+    let (folder, path) = folder();
+    let _sqlite = open(&path);
+    let [copy, partial, letter] =
+        ["copy.db", "copy.db.partial", "letter"].map(|name| folder.path().join(name));
+    std::fs::write(&letter, "dear Anna").unwrap();
+    symlink(&letter, &partial).unwrap();
+    backup(&path, &copy).unwrap();
+    assert!(std::fs::read(&letter).unwrap() == b"dear Anna", "the letter is written over");
+    assert!(copy.symlink_metadata().unwrap().is_file());
+}
+
+#[tokio::test]
+async fn a_copy_is_for_its_owner_alone_though_anybody_could_read_what_was_broken_off() {
+    let (folder, path) = folder();
+    let _sqlite = open(&path);
+    let [copy, partial] = ["copy.db", "copy.db.partial"].map(|name| folder.path().join(name));
+    std::fs::write(&partial, "a part").unwrap();
+    std::fs::set_permissions(&partial, Permissions::from_mode(0o644)).unwrap();
+    backup(&path, &copy).unwrap();
+    assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_copy_does_not_replace_what_was_made_while_it_was() {
+    let (folder, path) = folder();
+    let _sqlite = open(&path);
+    let [copy, partial] = ["copy.db", "copy.db.partial"].map(|name| folder.path().join(name));
+    // To who looks before the copy is made, a link that leads nowhere is not there.
+    symlink("nowhere", &copy).unwrap();
+    let refused = backup(&path, &copy).unwrap_err();
+    assert!(matches!(&refused, OpenError::Io { source, .. } if source.kind() == AlreadyExists), "{refused}");
+    assert!(copy.is_symlink() && !partial.exists());
 }
 
 #[tokio::test]
