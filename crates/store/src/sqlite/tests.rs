@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use birthday::{Birthday, Email};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::*;
 use crate::{ImportError, Imported};
@@ -298,6 +299,28 @@ fn an_import_that_finds_no_room_is_broken_off_and_keeps_the_batches_before() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let kept = runtime.block_on(open(&path).users(None, 10_000)).unwrap().len();
     assert_eq!(u64::try_from(kept).unwrap(), done, "what was told to be there is there, and nothing else");
+}
+
+#[test]
+fn an_import_is_durable_though_its_log_can_not_be_brought_into_the_database() {
+    let (_folder, path) = folder();
+    let mut import = Import::open_file(&path, Options::default()).unwrap();
+    let refuse = |asked: AuthContext<'_>| {
+        let checkpoint = matches!(asked.action, AuthAction::Pragma { pragma_name: "wal_checkpoint", .. });
+        if checkpoint { Authorization::Deny } else { Authorization::Allow }
+    };
+    import.connection.authorizer(Some(refuse)).unwrap();
+    let (sender, batches) = tokio::sync::mpsc::channel(2);
+    for who in ["Anna", "Bert"] {
+        let user = User { name: Name::parse(who).unwrap(), email: None, birthday: None };
+        sender.try_send(vec![user]).unwrap();
+    }
+    drop(sender);
+    let mut told = Vec::new();
+    let imported = import.take_in(batches, |so_far| told.push(so_far.taken)).unwrap();
+    assert_eq!((imported.taken, told), (2, vec![1, 2]));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(open(&path).users(None, 10)).unwrap().len(), 2);
 }
 
 #[tokio::test]
