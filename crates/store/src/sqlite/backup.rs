@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::connection::Place;
-use super::file::DatabaseFile;
+use super::file::{DatabaseFile, folder};
 use super::schema;
 use crate::OpenError;
 
@@ -66,8 +66,7 @@ fn publish(file: &File, partial: &Path, copy: &Path) -> io::Result<()> {
         }
         linked => linked?,
     }
-    let folder = copy.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder(copy))?.sync_all()
 }
 
 /// All pages in one step, under one snapshot: a copy in many steps begins anew with each commit.

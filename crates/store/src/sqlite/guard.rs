@@ -6,7 +6,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::file::DatabaseFile;
+use super::file::{DatabaseFile, folder};
 use crate::{OpenError, Options};
 
 /// The right to write, held for as long as this lives; the operating system gives it back when the
@@ -20,8 +20,7 @@ impl Lock {
     /// alone, where there is none.
     pub(super) fn take(database: &DatabaseFile, options: Options) -> Result<Self, OpenError> {
         let path = database.path();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        check_file_system(folder, path, options)?;
+        check_file_system(folder(path), path, options)?;
         let lock_path = lock_path(path);
         let mut file = create_private(&lock_path)?;
         if file.try_lock().is_err() {

@@ -177,6 +177,25 @@ async fn a_second_writer_is_kept_out_while_the_first_one_runs() {
 }
 
 #[tokio::test]
+async fn a_link_to_the_file_lets_no_second_writer_in() {
+    let (folder, path) = folder();
+    let [link, folders_link] = ["link.db", "elsewhere"].map(|name| folder.path().join(name));
+    // It leads to a file that is made by this opening.
+    symlink("x.db", &link).unwrap();
+    symlink(".", &folders_link).unwrap();
+    for made in [false, true] {
+        assert_eq!(path.exists(), made);
+        let sqlite = open(&link);
+        for name in [&path, &link, &folders_link.join("x.db")] {
+            let refused = Sqlite::migrate_file(name, Options::default()).unwrap_err();
+            assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+        }
+        sqlite.close().await;
+    }
+    assert!(!folder.path().join("link.db.lock").exists());
+}
+
+#[tokio::test]
 async fn another_programs_database_is_left_alone() {
     let (_folder, path) = folder();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
