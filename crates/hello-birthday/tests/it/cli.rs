@@ -81,6 +81,19 @@ fn a_fault_of_a_command_is_told_by_its_place_alone() {
 }
 
 #[test]
+fn a_name_that_begins_like_a_uri_names_a_file_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ["--store", "sqlite:file:x.db"];
+    for arguments in [&["migrate"][..], &["export"], &["backup", "file:copy.db"]] {
+        let ended = run(program(arguments).args(store).current_dir(&folder));
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+    }
+    let held = |name: &str| fs::metadata(folder.path().join(name)).map_or(0, |facts| facts.len());
+    assert!(held("file:x.db") > 0 && held("file:copy.db") > 0);
+    assert_eq!(held("x.db") + held("copy.db"), 0, "another file than the one that is locked");
+}
+
+#[test]
 fn what_a_command_warns_of_is_shown() {
     let Some(disk) = SmallDisk::mount(8) else { return };
     let ended = ended(&["migrate", "--store", &format!("sqlite:{}", disk.path().join("x.db").display())]);

@@ -1,7 +1,6 @@
 //! How is a connection opened, so that what was committed stays committed?
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::watch;
 
+use super::file::DatabaseFile;
 use crate::OpenError;
 
 /// How long a statement waits for a lock that another program holds, such as the sqlite3 shell.
@@ -24,14 +24,14 @@ const STATEMENTS_KEPT: usize = 32;
 /// Where the data is.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    File(PathBuf),
+    File(DatabaseFile),
     Memory,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            Self::File(file) => file.fmt(f),
             Self::Memory => f.write_str("a database in memory"),
         }
     }
@@ -65,14 +65,19 @@ impl Place {
     }
 
     pub(super) fn refuse(&self, error: &rusqlite::Error) -> OpenError {
-        OpenError::Engine { place: self.to_string(), reason: error.to_string() }
+        self.refuse_for(&error.to_string())
     }
 
-    fn open(&self) -> Result<Connection, OpenError> {
+    pub(super) fn refuse_for(&self, reason: &str) -> OpenError {
+        OpenError::Engine { place: self.to_string(), reason: reason.to_owned() }
+    }
+
+    /// With nothing set yet. Every connection is opened here.
+    pub(super) fn open(&self) -> Result<Connection, OpenError> {
         // No thread shares a connection without a lock of ours, so SQLite's own would be a second one.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match self {
-            Self::File(path) => Connection::open_with_flags(path, flags),
+            Self::File(file) => Connection::open_with_flags(file.path(), flags),
             Self::Memory => Connection::open_in_memory_with_flags(flags | OpenFlags::SQLITE_OPEN_CREATE),
         };
         connection.map_err(|error| self.refuse(&error))
@@ -100,8 +105,7 @@ impl Place {
         if value == wanted {
             return Ok(());
         }
-        let reason = format!("its {what} is {value} and can't be made {wanted}");
-        Err(OpenError::Engine { place: self.to_string(), reason })
+        Err(self.refuse_for(&format!("its {what} is {value} and can't be made {wanted}")))
     }
 }
 

@@ -30,10 +30,41 @@ pub(super) fn classify(error: &rusqlite::Error) -> Failure {
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) | None => {
             (unavailable(), Then::GoOn, true)
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (unavailable(), Then::Restart, false)
-        }
+        // Memory is asked for once more when the commit is on the disk, for the index of the log.
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::OutOfMemory,
+        ) => (unavailable(), Then::Restart, false),
         Some(_) => (unavailable(), Then::GoOn, false),
     };
     Failure { reason, then, alone }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn may_have_committed(code: i32) -> bool {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        match classify(&error).then {
+            Then::Restart => true,
+            Then::GoOn => false,
+        }
+    }
+
+    #[test]
+    fn what_a_commit_can_meet_after_it_was_written_leaves_its_fate_open() {
+        // The log has the commit, and is synced, before its index gets memory.
+        for code in [ffi::SQLITE_NOMEM, ffi::SQLITE_IOERR_NOMEM, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT]
+        {
+            assert!(may_have_committed(code), "{code}");
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_CONSTRAINT] {
+            assert!(!may_have_committed(code), "{code}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::file::{DatabaseFile, folder};
 use crate::{OpenError, Options};
 
 /// The right to write, held for as long as this lives; the operating system gives it back when the
@@ -17,9 +18,9 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes the lock file beside the database, and makes the database file, readable by its owner
     /// alone, where there is none.
-    pub(super) fn take(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        check_file_system(folder, path, options)?;
+    pub(super) fn take(database: &DatabaseFile, options: Options) -> Result<Self, OpenError> {
+        let path = database.path();
+        check_file_system(folder(path), path, options)?;
         let lock_path = lock_path(path);
         let mut file = create_private(&lock_path)?;
         if file.try_lock().is_err() {
@@ -47,7 +48,7 @@ fn lock_path(path: &Path) -> PathBuf {
 }
 
 /// SQLite gives the files beside the database the rights of the database itself.
-pub(super) fn create_private(path: &Path) -> Result<File, OpenError> {
+fn create_private(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -118,27 +119,31 @@ fn of_magic(magic: u32) -> Verdict {
 mod tests {
     use super::*;
 
+    fn take(path: &Path) -> Result<Lock, OpenError> {
+        Lock::take(&DatabaseFile::find(path)?, Options::default())
+    }
+
     #[test]
     fn a_second_writer_is_kept_out_and_told_who_is_in() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let lock = Lock::take(&path, Options::default()).unwrap();
-        let refused = Lock::take(&path, Options::default()).err().unwrap().to_string();
+        let lock = take(&path).unwrap();
+        let refused = take(&path).err().unwrap().to_string();
         assert!(refused.contains("is in use: another hello-birthday"), "{refused}");
         assert!(refused.contains(&format!("(process {})", std::process::id())), "{refused}");
         drop(lock);
-        Lock::take(&path, Options::default()).unwrap();
+        take(&path).unwrap();
     }
 
     #[test]
     fn what_a_child_process_inherits_does_not_keep_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let lock = Lock::take(&path, Options::default()).unwrap();
+        let lock = take(&path).unwrap();
         // As a child has it between its fork and its exec: the same open file once more.
         let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
-        Lock::take(&path, Options::default()).unwrap();
+        take(&path).unwrap();
     }
 
     #[test]
@@ -146,7 +151,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let _lock = Lock::take(&path, Options::default()).unwrap();
+        let _lock = take(&path).unwrap();
         for path in [path.clone(), lock_path(&path)] {
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let refused = Lock::take(Path::new("/no/such/folder/x.db"), Options::default()).err().unwrap();
+        let refused = take(Path::new("/no/such/folder/x.db")).err().unwrap();
         assert!(refused.to_string().contains("/no/such/folder/x.db"), "{refused}");
     }
 

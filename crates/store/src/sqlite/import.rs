@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::connection::Place;
 use super::failure::{Then, classify};
+use super::file::DatabaseFile;
 use super::guard::Lock;
 use super::{rows, schema};
 use crate::import::{Batches, Imported};
@@ -26,8 +27,9 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) fn open_file(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let lock = Lock::take(path, options)?;
-        Self::open(&Place::File(path.to_owned()), Some(lock))
+        let file = DatabaseFile::find(path)?;
+        let lock = Lock::take(&file, options)?;
+        Self::open(&Place::File(file), Some(lock))
     }
 
     pub(crate) fn open_memory() -> Result<Self, OpenError> {
@@ -54,8 +56,9 @@ impl Import {
             batch.sort_by(|one, other| one.name.cmp(&other.name));
             self.commit(&batch, &mut imported).map_err(|error| fate(&error))?;
             progress(imported);
+            self.checkpoint("PASSIVE")?;
         }
-        self.checkpoint("TRUNCATE").map_err(|error| fate(&error))?;
+        self.checkpoint("TRUNCATE")?;
         Ok(imported)
     }
 
@@ -64,13 +67,22 @@ impl Import {
         for user in batch {
             imported.count(rows::put(&transaction, user)?);
         }
-        transaction.commit()?;
-        self.checkpoint("PASSIVE")
+        transaction.commit()
     }
 
-    /// Brings the log into the database, as far as nobody who reads needs it.
-    fn checkpoint(&self, mode: &str) -> rusqlite::Result<()> {
-        self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()))
+    /// Brings the log into the database, as far as nobody who reads needs it. Where it can't be, what was
+    /// committed is durable all the same, in the log.
+    fn checkpoint(&self, mode: &str) -> Result<(), StoreError> {
+        let done = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_| Ok(()));
+        let Err(error) = done else { return Ok(()) };
+        match fate(&error) {
+            // The disk can't be trusted with more.
+            unknown @ StoreError::Unknown(_) => Err(unknown),
+            StoreError::NotApplied(_) => {
+                tracing::warn!(%error, "the log could not be brought into the database; the records are in it");
+                Ok(())
+            }
+        }
     }
 }
 

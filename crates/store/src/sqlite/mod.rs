@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, one writer that commits in groups, and readers that never wait
 //! for it.
 
+mod file;
 mod guard;
 mod connection;
 mod schema;
@@ -27,6 +28,7 @@ use crate::metrics::{Durability, Metrics};
 use crate::{ANSWER_WITHIN, Change, Migrated, OpenError, Options, Outcome, Reason, StoreError};
 pub(crate) use backup::backup;
 use connection::Place;
+use file::DatabaseFile;
 use guard::Lock;
 pub(crate) use import::Import;
 use readers::Readers;
@@ -63,12 +65,13 @@ impl Sqlite {
         metrics: &Metrics,
         registry: &mut Registry,
     ) -> Result<Self, OpenError> {
-        let lock = Lock::take(path, options)?;
-        let place = Place::File(path.to_owned());
+        let file = DatabaseFile::find(path)?;
+        let lock = Lock::take(&file, options)?;
+        disk::register(file.path(), registry);
+        let place = Place::File(file);
         let mut connection = place.open_writer()?;
         schema::migrate(&mut connection, &place)?;
         let readers = Readers::open(&place)?;
-        disk::register(path, registry);
         metrics.promise(Durability { server_crash: Some(true), power_loss: Some(true), failover: None });
         Self::start(Writer::of_file(connection, lock), readers, metrics, Some(&place))
     }
@@ -84,7 +87,7 @@ impl Sqlite {
     /// Readers alone, beside a service that may be writing: no lock is taken, nothing is checked that
     /// would write, and no snapshot is kept, since nobody tells them of a commit.
     pub(crate) fn open_file_to_read(path: &Path, metrics: &Metrics) -> Result<Self, OpenError> {
-        let place = Place::File(path.to_owned());
+        let place = Place::File(DatabaseFile::find(path)?);
         let connection = place.open_reader()?;
         schema::check(&connection, &place)?;
         let (readers, _) = Readers::sharing(connection);
@@ -96,8 +99,9 @@ impl Sqlite {
     }
 
     pub(crate) fn migrate_file(path: &Path, options: Options) -> Result<Migrated, OpenError> {
-        let _lock = Lock::take(path, options)?;
-        let place = Place::File(path.to_owned());
+        let file = DatabaseFile::find(path)?;
+        let _lock = Lock::take(&file, options)?;
+        let place = Place::File(file);
         schema::migrate(&mut place.open_writer()?, &place)
     }
 

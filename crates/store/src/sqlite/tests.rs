@@ -1,5 +1,8 @@
 //! What only the embedded store promises.
 
+use std::fs::Permissions;
+use std::io::ErrorKind::AlreadyExists;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +10,7 @@ use std::time::{Duration, Instant};
 use birthday::{Birthday, Email};
 use prometheus_client::registry::Registry;
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::*;
 use crate::{ImportError, Imported};
@@ -37,8 +41,9 @@ fn save(who: &str, number: i64) -> Change {
 
 /// A store on which each commit takes a millisecond, and the count of its commits.
 fn slow_store(path: &Path) -> (Sqlite, Arc<AtomicUsize>) {
-    let lock = Lock::take(path, Options::default()).unwrap();
-    let place = Place::File(path.to_owned());
+    let file = DatabaseFile::find(path).unwrap();
+    let lock = Lock::take(&file, Options::default()).unwrap();
+    let place = Place::File(file);
     let mut connection = place.open_writer().unwrap();
     schema::migrate(&mut connection, &place).unwrap();
     let commits = Arc::new(AtomicUsize::new(0));
@@ -172,6 +177,25 @@ async fn a_second_writer_is_kept_out_while_the_first_one_runs() {
 }
 
 #[tokio::test]
+async fn a_link_to_the_file_lets_no_second_writer_in() {
+    let (folder, path) = folder();
+    let [link, folders_link] = ["link.db", "elsewhere"].map(|name| folder.path().join(name));
+    // It leads to a file that is made by this opening.
+    symlink("x.db", &link).unwrap();
+    symlink(".", &folders_link).unwrap();
+    for made in [false, true] {
+        assert_eq!(path.exists(), made);
+        let sqlite = open(&link);
+        for name in [&path, &link, &folders_link.join("x.db")] {
+            let refused = Sqlite::migrate_file(name, Options::default()).unwrap_err();
+            assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+        }
+        sqlite.close().await;
+    }
+    assert!(!folder.path().join("link.db.lock").exists());
+}
+
+#[tokio::test]
 async fn another_programs_database_is_left_alone() {
     let (_folder, path) = folder();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
@@ -244,8 +268,9 @@ async fn a_change_that_another_programs_lock_keeps_waiting_is_not_applied() {
 #[tokio::test]
 async fn no_room_is_not_applied_and_the_store_goes_on() {
     let (_folder, path) = folder();
-    let lock = Lock::take(&path, Options::default()).unwrap();
-    let place = Place::File(path.clone());
+    let file = DatabaseFile::find(&path).unwrap();
+    let lock = Lock::take(&file, Options::default()).unwrap();
+    let place = Place::File(file);
     let mut connection = place.open_writer().unwrap();
     schema::migrate(&mut connection, &place).unwrap();
     connection.pragma_update(None, "max_page_count", 8).unwrap();
@@ -295,6 +320,28 @@ fn an_import_that_finds_no_room_is_broken_off_and_keeps_the_batches_before() {
     assert_eq!(u64::try_from(kept).unwrap(), done, "what was told to be there is there, and nothing else");
 }
 
+#[test]
+fn an_import_is_durable_though_its_log_can_not_be_brought_into_the_database() {
+    let (_folder, path) = folder();
+    let mut import = Import::open_file(&path, Options::default()).unwrap();
+    let refuse = |asked: AuthContext<'_>| {
+        let checkpoint = matches!(asked.action, AuthAction::Pragma { pragma_name: "wal_checkpoint", .. });
+        if checkpoint { Authorization::Deny } else { Authorization::Allow }
+    };
+    import.connection.authorizer(Some(refuse)).unwrap();
+    let (sender, batches) = tokio::sync::mpsc::channel(2);
+    for who in ["Anna", "Bert"] {
+        let user = User { name: Name::parse(who).unwrap(), email: None, birthday: None };
+        sender.try_send(vec![user]).unwrap();
+    }
+    drop(sender);
+    let mut told = Vec::new();
+    let imported = import.take_in(batches, |so_far| told.push(so_far.taken)).unwrap();
+    assert_eq!((imported.taken, told), (2, vec![1, 2]));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(open(&path).users(None, 10)).unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn a_copy_made_while_it_is_served_is_whole_and_never_replaces_a_file() {
     let (folder, path) = folder();
@@ -317,6 +364,42 @@ async fn a_copy_made_while_it_is_served_is_whole_and_never_replaces_a_file() {
     assert_eq!(names, ["copy.db"]);
     let copied = open(&copy);
     assert_eq!(copied.users(None, 1000).await.unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn a_copy_does_not_go_where_a_link_in_its_way_leads() {
+    let (folder, path) = folder();
+    let _sqlite = open(&path);
+    let [copy, partial, letter] =
+        ["copy.db", "copy.db.partial", "letter"].map(|name| folder.path().join(name));
+    std::fs::write(&letter, "dear Anna").unwrap();
+    symlink(&letter, &partial).unwrap();
+    backup(&path, &copy).unwrap();
+    assert!(std::fs::read(&letter).unwrap() == b"dear Anna", "the letter is written over");
+    assert!(copy.symlink_metadata().unwrap().is_file());
+}
+
+#[tokio::test]
+async fn a_copy_is_for_its_owner_alone_though_anybody_could_read_what_was_broken_off() {
+    let (folder, path) = folder();
+    let _sqlite = open(&path);
+    let [copy, partial] = ["copy.db", "copy.db.partial"].map(|name| folder.path().join(name));
+    std::fs::write(&partial, "a part").unwrap();
+    std::fs::set_permissions(&partial, Permissions::from_mode(0o644)).unwrap();
+    backup(&path, &copy).unwrap();
+    assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_copy_does_not_replace_what_was_made_while_it_was() {
+    let (folder, path) = folder();
+    let _sqlite = open(&path);
+    let [copy, partial] = ["copy.db", "copy.db.partial"].map(|name| folder.path().join(name));
+    // To who looks before the copy is made, a link that leads nowhere is not there.
+    symlink("nowhere", &copy).unwrap();
+    let refused = backup(&path, &copy).unwrap_err();
+    assert!(matches!(&refused, OpenError::Io { source, .. } if source.kind() == AlreadyExists), "{refused}");
+    assert!(copy.is_symlink() && !partial.exists());
 }
 
 #[tokio::test]
