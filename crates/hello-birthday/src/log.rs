@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -49,10 +49,24 @@ impl FromStr for Filter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| "write a level such as info, or pairs such as info,request=off".into())
+        const HOW: &str = "write a level such as info, or pairs such as info,request=off";
+        // To the parser a mistyped level is the one part of the program that is logged.
+        let (pairs, levels): (Vec<_>, Vec<_>) = text.split(',').partition(|part| part.contains('='));
+        if !levels.iter().all(|level| is_level(level)) || !pairs.iter().all(|pair| names_a_part(pair)) {
+            return Err(HOW.into());
+        }
+        let filter: Targets = text.parse().map_err(|_| HOW)?;
+        Ok(Self(if levels.is_empty() { filter.with_default(LevelFilter::INFO) } else { filter }))
     }
+}
+
+fn is_level(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_alphabetic()) && word.parse::<LevelFilter>().is_ok()
+}
+
+fn names_a_part(pair: &str) -> bool {
+    let (part, _) = pair.split_once('=').unwrap_or_default();
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte))
 }
 
 /// Where lines go; every clone writes to the same place.
@@ -268,6 +282,17 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn pairs_alone_leave_the_rest_at_info() {
+        for (text, requests, others) in
+            [("request=off", false, true), ("info,request=off", false, true), ("error", false, false)]
+        {
+            let Filter(targets) = text.parse().unwrap();
+            assert_eq!(targets.would_enable("request", &tracing::Level::INFO), requests, "{text}");
+            assert_eq!(targets.would_enable("store::sqlite", &tracing::Level::INFO), others, "{text}");
+        }
+    }
 
     /// Takes each write as one message, as slowly as they are received.
     struct Pipe(mpsc::SyncSender<Vec<u8>>);

@@ -116,7 +116,7 @@ impl TokensFile {
         let path = self.path.display();
         match parsed {
             Ok(tokens) => {
-                tracing::info!("{path} changed: {} tokens are valid now", tokens.count());
+                tracing::info!("{path} changed: {} tokens are listed", tokens.count());
                 self.tokens.send_replace(tokens);
                 self.in_force.set(1);
             }

@@ -100,7 +100,7 @@ pub fn run() -> ExitCode {
             // Into memory first: the generator ends the program where it can't write.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hello-birthday", &mut script);
-            std::io::stdout().write_all(&script).map_err(Failure::failed)
+            std::io::stdout().write_all(&with_its_own_names(script)).map_err(Failure::failed)
         }
         Command::Manual { folder } => clap_mangen::generate_to(Cli::command(), &folder).map_err(|error| {
             Failure::Failed(format!("the manual can't be written to {}: {error}", folder.display()))
@@ -113,6 +113,15 @@ pub fn run() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "hello-birthday: {failure}");
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// The script for bash asks for its commands by names that it doesn't give them, where a program's name has a hyphen
+/// (clap_complete 4.6).
+fn with_its_own_names(script: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(script) {
+        Ok(script) => script.replace("hello__subcmd__birthday", "hello__birthday").into(),
+        Err(other) => other.into_bytes(),
     }
 }
 

@@ -159,7 +159,7 @@ async fn watch(tokens: Option<Source>) -> Infallible {
 /// Everybody on a network can reach what doesn't listen on the loopback address.
 fn say_who_may(address: SocketAddr, tokens: Option<&Source>) {
     match tokens {
-        Some(source) => tracing::info!("access needs a token: {} are valid now", source.tokens().count()),
+        Some(source) => tracing::info!("access needs a token: {} are listed", source.tokens().count()),
         None if address.ip().to_canonical().is_loopback() => {}
         None => tracing::warn!(
             "anybody who can reach {address} can read and change what is kept: set HELLO_TOKENS_FILE or --tokens-file"

@@ -79,6 +79,9 @@ pub enum InvalidCard {
     /// A birthday in words.
     #[error("BDAY is a text, not a date")]
     Words,
+    /// Not the one in which birthdays are kept (RFC 6350, section 5.8).
+    #[error("BDAY is of another calendar; write it in the Gregorian one")]
+    Calendar,
     /// Two that differ.
     #[error("the card has two different BDAY")]
     TwoBirthdays,
@@ -270,6 +273,9 @@ fn date_of_birth(text: &str, property: &Property<'_>) -> Result<String, InvalidC
     if property.parameter("VALUE").is_some_and(|kind| kind.eq_ignore_ascii_case("text")) {
         return Err(InvalidCard::Words);
     }
+    if property.parameter("CALSCALE").is_some_and(|calendar| !calendar.eq_ignore_ascii_case("gregorian")) {
+        return Err(InvalidCard::Calendar);
+    }
     let (day, time) = text.split_once(['T', 't']).map_or((text, None), |(day, time)| (day, Some(time)));
     time.map_or(Ok(()), check_time)?;
     let (year, month, day) = parts(day).ok_or(InvalidCard::Form)?;
@@ -409,6 +415,7 @@ mod tests {
     fn a_date_that_would_have_to_be_guessed_is_refused() {
         for (property, reason) in [
             ("BDAY;VALUE=text:circa 1990", "a text, not a date"),
+            ("BDAY;CALSCALE=islamic:14101121", "another calendar"),
             ("BDAY:1990", "a whole date"),
             ("BDAY:1990-06", "a whole date"),
             ("BDAY:---15", "a whole date"),

@@ -46,11 +46,29 @@ fn the_manual_is_a_page_for_the_program_and_one_for_each_command() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
 }
 
+/// What bash does where somebody asks it to complete the last of these words.
+const COMPLETE: &str = r#"
+COMP_WORDS=("$0" "$@")
+COMP_CWORD=$#
+_hello__birthday "$0" "${COMP_WORDS[$#]}" "${COMP_WORDS[$# - 1]}"
+echo "${COMPREPLY[@]}""#;
+
 #[test]
 fn completions_are_a_script_of_that_shell() {
     let bash = ended(&["completions", "bash"]);
     assert_eq!(bash.code, Some(0), "{bash:?}");
     assert!(bash.stdout.contains("complete -F _hello__birthday"), "{bash:?}");
+    for (words, completed) in [
+        ("imp", "import"),
+        ("import --dry", "--dry-run"),
+        ("birthdays --format js", "json"),
+        ("help imp", "import"),
+    ] {
+        let script = format!("{}\n{COMPLETE}", bash.stdout);
+        let mut shell = Command::new("bash");
+        let shell = shell.args(["-c", &script, "hello-birthday"]).args(words.split(' ')).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), completed, "{words}: {shell:?}");
+    }
     assert_eq!(ended(&["completions", "tea"]).code, Some(2));
 }
 
@@ -133,6 +151,9 @@ fn a_wrong_variable_is_named_and_ends_with_code_2() {
         ("DATABASE_URL", "mysql://localhost/users"),
         ("DATABASE_URL_FILE", "/no/such/file"),
         ("RUST_LOG", "info,request=loud"),
+        ("RUST_LOG", "inof"),
+        ("RUST_LOG", "info request=off"),
+        ("RUST_LOG", "info,"),
     ] {
         for arguments in [&[][..], &["serve"]] {
             let ended = run(program(arguments).env(variable, value));

@@ -401,7 +401,7 @@ async fn a_disk_that_hangs_hangs_no_request_but_those_that_are_reading() {
 }
 
 /// A service that was told to stop while its disk hangs says that; it ends once strace lets go of its threads.
-async fn assert_stops(mut service: Program, fault: Fault, says: &str) {
+async fn assert_stops(service: Program, fault: Fault, says: &str) {
     service.terminate();
     wait_for(says, || service.stderr().contains(says).then_some(()));
     drop(fault);

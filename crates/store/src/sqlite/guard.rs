@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::file::{DatabaseFile, folder};
@@ -28,7 +28,11 @@ impl Lock {
         }
         // Who holds it is a courtesy to the next one who tries: the lock itself doesn't need it.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        create_private(path)?;
+        let made = create_private(path)?.metadata();
+        if made.is_ok_and(|facts| 1 < facts.nlink()) {
+            let reason = "the file has a second name (a hard link), by which another process could write to it; copy it";
+            return Err(OpenError::Engine { place: database.to_string(), reason: reason.into() });
+        }
         Ok(Self { file })
     }
 }

@@ -195,6 +195,18 @@ async fn a_link_to_the_file_lets_no_second_writer_in() {
     assert!(!folder.path().join("link.db.lock").exists());
 }
 
+/// SQLite would keep a log for each name.
+#[tokio::test]
+async fn a_file_with_two_names_is_not_written_to() {
+    let (folder, path) = folder();
+    open(&path).close().await;
+    std::fs::hard_link(&path, folder.path().join("y.db")).unwrap();
+    for name in ["x.db", "y.db"] {
+        let refused = Sqlite::migrate_file(&folder.path().join(name), Options::default()).unwrap_err();
+        assert!(refused.to_string().contains("second name"), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn another_programs_database_is_left_alone() {
     let (_folder, path) = folder();

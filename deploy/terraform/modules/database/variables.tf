@@ -58,7 +58,7 @@ variable "restore" {
 }
 
 variable "protect" {
-  description = "Whether it can be deleted only after this was taken back, and leaves a last snapshot"
+  description = "Whether it can be deleted only after this was taken back: then nothing of it is left, so take a snapshot before"
   type        = bool
 }
 
