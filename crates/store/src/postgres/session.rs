@@ -24,8 +24,9 @@ use crate::{OpenError, Reason};
 const STATEMENT_TIMEOUT_MS: u32 = 2000;
 /// A row that somebody holds longer makes its own change fail, and not the batch that it is in.
 const LOCK_TIMEOUT_MS: u32 = 250;
-/// Bytes that the other side doesn't acknowledge for so long end the connection, and so does silence:
-/// after this much of it, three questions go out, a second apart.
+/// Bytes that the other side doesn't acknowledge for so long end the connection, and so does silence: after this much
+/// of it questions go out, a second apart. Three of them may have no answer; on Linux the first bound holds for these
+/// as well (tcp(7), TCP_USER_TIMEOUT).
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(2);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const SILENCE_QUESTION_EVERY: Duration = Duration::from_secs(1);

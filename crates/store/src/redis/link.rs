@@ -30,7 +30,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(10);
 /// …this often…
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
-/// …and so many times.
+/// …and so many times; on Linux, as long as the next bound allows (tcp(7), TCP_USER_TIMEOUT).
 const KEEP_ALIVE_PROBES: u32 = 3;
 /// What was sent must be received within this many milliseconds, or the connection is gone.
 #[cfg(target_os = "linux")]
