@@ -245,11 +245,11 @@ fn data(folder: &TempDir) -> PathBuf {
 fn launch(folder: &TempDir, port: u16, settings: &[String]) -> Process {
     let mut server = program("postgres");
     server.arg("-D").arg(data(folder)).args(["-p", &port.to_string(), "-k"]).arg(folder.path());
-    let always = ["listen_addresses=127.0.0.1", "shared_buffers=32MB", "wal_keep_size=128MB"];
-    // What else it shares is in its folder, and goes with that.
-    for setting in always.into_iter().chain(["dynamic_shared_memory_type=mmap"]) {
+    for setting in ["listen_addresses=127.0.0.1", "shared_buffers=32MB", "wal_keep_size=128MB"] {
         server.args(["-c", setting]);
     }
+    // What its processes share is in its folder, and goes with that.
+    server.args(["-c", "dynamic_shared_memory_type=mmap"]);
     for setting in settings {
         server.args(["-c", setting]);
     }
