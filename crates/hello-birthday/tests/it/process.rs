@@ -17,6 +17,9 @@ use crate::client::Client;
 /// A service that ends tells its metrics within this, or not at all.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long strace takes to let go of a process, unless it never does.
+const STRACE_ENDS_WITHIN: Duration = Duration::from_secs(2);
+
 /// A process of the program. Dropped, it is killed and waited for.
 pub(crate) struct Program {
     child: Child,
@@ -106,8 +109,14 @@ impl Fault {
 
 impl Drop for Fault {
     fn drop(&mut self) {
-        // A tracer that is told to end lets the process go; one that is killed may not.
+        // A tracer that is told to end lets the process go. Where that process is ending, strace can wait for a
+        // thread whose end waits for strace; when it is killed, the system lets all threads go.
         kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        let told = Instant::now();
+        while self.0.try_wait().unwrap().is_none() && told.elapsed() < STRACE_ENDS_WITHIN {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.0.kill();
         self.0.wait().unwrap();
     }
 }
