@@ -63,6 +63,7 @@ struct Running {
 }
 
 pub(crate) async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
+    arguments.programs.check()?;
     let (installed, upgraded) =
         (Manifests::read(&arguments.installed)?, Manifests::read(&arguments.upgraded)?);
     if installed.migration()?.0 == upgraded.migration()?.0 {

@@ -34,6 +34,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn rehearse(arguments: &Arguments) -> Result<ExitCode> {
+    arguments.programs.check()?;
     println!("{} requests a second, one in five a PUT; drain delay {DRAIN_DELAY:?}", arguments.rate);
     let drained = upgrades(arguments, DRAIN_DELAY, arguments.rounds, arguments.requests).await?;
     println!("the same once more with no drain delay, to see that it can fail");

@@ -23,6 +23,16 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
+    /// An upgrade from a program to itself would show nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        let told =
+            |version: Version| -> Result<_> { Ok(version.command()?.arg("--version").output()?.stdout) };
+        if told(self.today())? == told(self.later(1))? {
+            return Err("both programs are of the same version".into());
+        }
+        Ok(())
+    }
+
     pub(crate) fn today(&self) -> Version {
         Version { binary: self.today.clone(), steps: 0 }
     }
