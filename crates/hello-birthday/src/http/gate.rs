@@ -29,7 +29,7 @@ use super::authorization::Authorization;
 use super::hosts::Hosts;
 use super::metrics::{RequestMetrics, RouteMetrics};
 use super::payload::BodyLimit;
-use super::refusal::Refusal;
+use super::refusal::{Cause, Refusal};
 use super::request_id::Ids;
 use super::routes::{Endpoint, Route};
 use super::same_site;
@@ -171,6 +171,9 @@ impl Asked {
             headers.entry(name).or_insert(value);
         }
         self.ids.echo(headers);
+        if let Some(Cause(error)) = response.extensions().get() {
+            tracing::warn!(%error, request_id = %self.ids.request_id(), "a request failed");
+        }
         self.is_answered = true;
         self.tell(response.status().as_u16());
     }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
-use store::Store;
+use store::{Store, StoreError};
 use tokio::time::sleep;
 
 use super::App;
@@ -74,25 +74,30 @@ impl Readiness {
 
     /// Looks at the store before anybody asks: one that has never answered needs no second look.
     pub async fn first_look(&self, store: &Store) {
-        if store.ping().await.is_err() {
-            self.0.failed_looks.store(FAILED_LOOKS, Ordering::Relaxed);
-        }
-        self.tell();
+        self.0.failed_looks.store(FAILED_LOOKS - 1, Ordering::Relaxed);
+        self.looked(store.ping().await);
     }
 
     /// Looks at the store once a second, until it is dropped.
     pub async fn watch(&self, store: &Store) -> Infallible {
         loop {
             sleep(LOOK_EVERY).await;
-            self.looked(store.ping().await.is_ok());
+            self.looked(store.ping().await);
         }
     }
 
-    fn looked(&self, answered: bool) {
-        if answered {
-            self.0.failed_looks.store(0, Ordering::Relaxed);
-        } else {
-            self.0.failed_looks.fetch_add(1, Ordering::Relaxed);
+    fn looked(&self, look: Result<(), StoreError>) {
+        match look {
+            Ok(()) => {
+                if FAILED_LOOKS <= self.0.failed_looks.swap(0, Ordering::Relaxed) {
+                    tracing::info!("ready: the store answers again");
+                }
+            }
+            Err(error) => {
+                if self.0.failed_looks.fetch_add(1, Ordering::Relaxed) + 1 == FAILED_LOOKS {
+                    tracing::warn!(%error, "not ready: the store does not answer");
+                }
+            }
         }
         self.tell();
     }
@@ -128,21 +133,27 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Fine>, Ref
 
 #[cfg(test)]
 mod tests {
+    use store::Reason;
+
     use super::*;
+
+    fn look(answered: bool) -> Result<(), StoreError> {
+        if answered { Ok(()) } else { Err(StoreError::NotApplied(Reason::TooSlow)) }
+    }
 
     #[test]
     fn three_failed_looks_in_a_row_make_it_unready_and_one_good_one_ready() {
         let readiness = Readiness::default();
         for answered in [false, false, true, false, false] {
-            readiness.looked(answered);
+            readiness.looked(look(answered));
             assert!(readiness.check().is_ok());
         }
-        readiness.looked(false);
+        readiness.looked(look(false));
         assert!(readiness.check().is_err());
-        readiness.looked(true);
+        readiness.looked(look(true));
         assert!(readiness.check().is_ok());
         readiness.drain();
-        readiness.looked(true);
+        readiness.looked(look(true));
         assert!(readiness.check().is_err());
     }
 
@@ -156,7 +167,7 @@ mod tests {
         for (answered, expected) in
             [(true, (1, 1)), (false, (1, 0)), (false, (1, 0)), (false, (0, 0)), (true, (1, 1))]
         {
-            readiness.looked(answered);
+            readiness.looked(look(answered));
             assert_eq!(told(), (expected.0, expected.1, false));
         }
         readiness.drain();

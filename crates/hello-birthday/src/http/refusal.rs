@@ -2,6 +2,7 @@
 //! (RFC 9457) that tell the caller in one sentence what to change, and nothing of the inside.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -23,13 +24,18 @@ use crate::exchange::InvalidReminders;
 pub(super) struct Refusal {
     status: StatusCode,
     detail: Cow<'static, str>,
-    /// What became of a change.
-    outcome: Option<&'static str>,
+    outcome: Option<Outcome>,
     header: Option<(HeaderName, HeaderValue)>,
     /// Whether the connection ends with it: nobody can tell where the next request would begin, or it
     /// would take too long to get there.
     closes: bool,
+    /// For the log alone.
+    cause: Option<Cause>,
 }
+
+/// What a store said that failed; it goes with the answer, within this program, to where requests are logged.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) Arc<StoreError>);
 
 /// Seconds after which a client may try again; spread, so that many don't come back at once.
 const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u16> = 1..=3;
@@ -42,7 +48,15 @@ struct Problem<'a> {
     status: u16,
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
+    outcome: Option<Outcome>,
+}
+
+/// What became of a change that was not done.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    NotApplied,
+    Unknown,
 }
 
 impl Refusal {
@@ -177,19 +191,17 @@ impl Refusal {
     pub(super) fn unwritten(error: &StoreError) -> Self {
         match error {
             StoreError::NotApplied(_) => {
-                Self::of_store(error, "nothing was changed; try again", Some("not_applied"))
+                Self::of_store(error, "nothing was changed; try again", Some(Outcome::NotApplied))
             }
             StoreError::Unknown(_) => Self::of_store(
                 error,
                 "the change may have been made or not; it is safe to send it again",
-                Some("unknown"),
+                Some(Outcome::Unknown),
             ),
         }
     }
 
-    fn of_store(error: &StoreError, then: &'static str, outcome: Option<&'static str>) -> Self {
-        // The one place where a failure of the store is logged.
-        tracing::warn!(%error, "a request failed");
+    fn of_store(error: &StoreError, then: &'static str, outcome: Option<Outcome>) -> Self {
         let what = match error.reason() {
             Reason::Overloaded => "the service is overloaded",
             Reason::TooSlow => "the store is too slow",
@@ -197,7 +209,8 @@ impl Refusal {
             Reason::Unavailable(_) | Reason::Refused(_) => "the store does not answer",
         };
         let detail = format!("{what}; {then}");
-        Self { outcome, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }.with_retry()
+        let cause = Some(Cause(Arc::new(error.clone())));
+        Self { outcome, cause, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }.with_retry()
     }
 
     /// What to change, in one sentence.
@@ -209,11 +222,14 @@ impl Refusal {
     pub(super) fn told_by(&self, mut page: Response<Body>) -> Response<Body> {
         *page.status_mut() = self.status;
         page.headers_mut().extend(self.header.clone());
+        if let Some(cause) = &self.cause {
+            page.extensions_mut().insert(cause.clone());
+        }
         page
     }
 
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), outcome: None, header: None, closes: false }
+        Self { status, detail: detail.into(), outcome: None, header: None, closes: false, cause: None }
     }
 
     fn with(self, name: HeaderName, value: HeaderValue) -> Self {
@@ -231,7 +247,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
-        let Self { status, detail, outcome, header, closes } = self;
+        let Self { status, detail, outcome, header, closes, cause } = self;
         let title = status.canonical_reason().unwrap_or_default();
         let problem =
             Problem { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, outcome };
@@ -239,6 +255,9 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
         response.headers_mut().extend(header);
+        if let Some(cause) = cause {
+            response.extensions_mut().insert(cause);
+        }
         if closes {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -348,6 +348,42 @@ async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room_again(
     assert_eq!(service.ended().code, Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_file_is_moved_away_nothing_is_done_and_the_log_says_why() {
+    let (folder, path) = folder();
+    let mut service = Program::start(&mut serve(&path));
+    let client = service.client();
+    let [first, second] = [(); 2].map(|()| new_name());
+    assert_eq!(put(client, &first).await.status, 204);
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).unwrap();
+    wait_for("a service that is not ready", || service.stderr().contains("not ready").then_some(()));
+    client.get("/-/ready").await.assert_refused(503);
+    let refused = put(client, &second).await;
+    refused.assert_refused(503);
+    assert_eq!(refused.json()["outcome"], "not_applied");
+    assert_eq!(client.get(&format!("/hello/{first}")).await.status, 200);
+    let line = |what| {
+        wait_for(what, || service.stderr().lines().find(|line| line.contains(what)).map(str::to_owned))
+    };
+    let failed = line("a request failed");
+    let id = refused.header("x-request-id").unwrap();
+    assert!(failed.contains(&format!("request_id={id}")), "{failed}");
+    let why = format!("{} was moved, removed or replaced while it is in use", path.display());
+    for line in [failed, line("not ready")] {
+        assert!(line.contains(&why), "{line}");
+    }
+
+    std::fs::rename(&aside, &path).unwrap();
+    wait_for("a service that is ready", || {
+        service.stderr().contains("the store answers again").then_some(())
+    });
+    assert_eq!(client.get("/-/ready").await.status, 200);
+    assert_eq!(put(client, &second).await.status, 204);
+    service.terminate();
+    assert_eq!(service.ended().code, Some(0));
+}
+
 /// The service promises 2 seconds; a machine that others use needs more.
 async fn get_in_time(client: Client, path: &str) -> Option<Answer> {
     tokio::time::timeout(Duration::from_secs(10), client.get(path)).await.ok()

@@ -109,9 +109,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [path, partial] = ["x.db", "copy.db.partial"].map(|name| folder.path().join(name));
         let shell = Connection::open(&path).unwrap();
-        shell.execute_batch("CREATE TABLE users (x); BEGIN EXCLUSIVE").unwrap();
+        shell.execute_batch("CREATE TABLE users (x)").unwrap();
         let place = Place::File(DatabaseFile::find(&path).unwrap());
         let source = place.open_reader().unwrap();
+        shell.execute_batch("BEGIN EXCLUSIVE").unwrap();
         source.busy_timeout(Duration::from_millis(10)).unwrap();
         File::create(&partial).unwrap();
         let refused = write(&source, &place, &partial).unwrap_err().to_string();

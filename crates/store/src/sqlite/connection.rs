@@ -55,11 +55,13 @@ impl Place {
         Ok(connection)
     }
 
-    /// A connection that can't write.
+    /// A connection that can't write. It reads at once, for SQLite opens the log only then, by its name, which may
+    /// lead elsewhere later.
     pub(super) fn open_reader(&self) -> Result<Connection, OpenError> {
         let connection = self.open()?;
         self.harden(&connection)
             .and_then(|()| connection.pragma_update(None, "query_only", true))
+            .and_then(|()| connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(())))
             .map_err(|error| self.refuse(&error))?;
         Ok(connection)
     }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind::NotFound};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::OpenError;
+use crate::{OpenError, Reason};
 
 /// A database file by its one real name, without links: under two names it would have two locks. It begins at
 /// the root, since SQLite takes a name that begins with `file:` for a URI.
@@ -26,6 +27,47 @@ impl fmt::Display for DatabaseFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.display().fmt(f)
     }
+}
+
+/// A database file, its log and the log's index while they are open, by what the file system calls them: device
+/// and number. What is written to a file that its name no longer leads to is lost with the process.
+#[derive(Clone)]
+pub(super) struct Opened([(PathBuf, Identity); 3]);
+
+type Identity = (u64, u64);
+
+impl Opened {
+    /// There must be a connection already that has read something: that makes the other two.
+    pub(super) fn of(file: &DatabaseFile) -> Result<Self, OpenError> {
+        let opened = |ending| {
+            let path = beside(&file.0, ending);
+            match identity(&path) {
+                Ok(identity) => Ok((path, identity)),
+                Err(source) => Err(OpenError::Io { path, source }),
+            }
+        };
+        Ok(Self([opened("")?, opened("-wal")?, opened("-shm")?]))
+    }
+
+    /// Whether all three names still lead there.
+    pub(super) fn in_place(&self) -> Result<(), Reason> {
+        let moved = self.0.iter().find(|(path, opened)| identity(path).ok() != Some(*opened));
+        moved.map_or(Ok(()), |(path, _)| {
+            let why = format!("{} was moved, removed or replaced while it is in use", path.display());
+            Err(Reason::Unavailable(why.into()))
+        })
+    }
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    path.metadata().map(|facts| (facts.dev(), facts.ino()))
+}
+
+/// The file of that ending beside the database.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// The folder in which a file is, or will be.

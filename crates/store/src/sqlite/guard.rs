@@ -4,9 +4,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::file::{DatabaseFile, folder};
+use super::file::{DatabaseFile, beside, folder};
 use crate::{OpenError, Options};
 
 /// The right to write, held for as long as this lives; the operating system gives it back when the
@@ -21,7 +21,7 @@ impl Lock {
     pub(super) fn take(database: &DatabaseFile, options: Options) -> Result<Self, OpenError> {
         let path = database.path();
         check_file_system(folder(path), path, options)?;
-        let lock_path = lock_path(path);
+        let lock_path = beside(path, ".lock");
         let mut file = create_private(&lock_path)?;
         if file.try_lock().is_err() {
             return Err(OpenError::Locked { path: path.to_owned(), holder: holder(&mut file) });
@@ -43,12 +43,6 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
-}
-
-fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
 }
 
 /// SQLite gives the files beside the database the rights of the database itself.
@@ -156,7 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let _lock = take(&path).unwrap();
-        for path in [path.clone(), lock_path(&path)] {
+        for path in [path.clone(), beside(&path, ".lock")] {
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
     }

@@ -28,7 +28,7 @@ use crate::metrics::{Durability, Metrics};
 use crate::{ANSWER_WITHIN, Change, Migrated, OpenError, Options, Outcome, Reason, StoreError};
 pub(crate) use backup::backup;
 use connection::Place;
-use file::DatabaseFile;
+use file::{DatabaseFile, Opened};
 use guard::Lock;
 pub(crate) use import::Import;
 use readers::Readers;
@@ -46,6 +46,8 @@ pub(crate) struct Sqlite {
 struct Shared {
     lane: Lane<Change, Fate>,
     readers: Arc<Readers>,
+    /// What is written to, where that is a file.
+    file: Option<Opened>,
     /// Why the store is broken, once it is.
     broken: watch::Receiver<Option<Arc<str>>>,
     closing: Arc<AtomicBool>,
@@ -68,12 +70,13 @@ impl Sqlite {
         let file = DatabaseFile::find(path)?;
         let lock = Lock::take(&file, options)?;
         disk::register(file.path(), registry);
-        let place = Place::File(file);
+        let place = Place::File(file.clone());
         let mut connection = place.open_writer()?;
         schema::migrate(&mut connection, &place)?;
         let readers = Readers::open(&place)?;
+        let opened = Opened::of(&file)?;
         metrics.promise(Durability { server_crash: Some(true), power_loss: Some(true), failover: None });
-        Self::start(Writer::of_file(connection, lock), readers, metrics, Some(&place))
+        Self::start(Writer::of_file(connection, lock, opened), readers, metrics, Some(&place))
     }
 
     pub(crate) fn open_memory(metrics: &Metrics) -> Result<Self, OpenError> {
@@ -95,7 +98,8 @@ impl Sqlite {
         let (lane, _) = lane(metrics.queue.clone());
         let (_, broken) = watch::channel(None);
         let (readers, closing) = (Arc::new(readers), Arc::default());
-        Ok(Self { shared: Arc::new(Shared { lane, readers, broken, closing, threads: Mutex::default() }) })
+        let threads = Mutex::default();
+        Ok(Self { shared: Arc::new(Shared { lane, readers, file: None, broken, closing, threads }) })
     }
 
     pub(crate) fn migrate_file(path: &Path, options: Options) -> Result<Migrated, OpenError> {
@@ -116,6 +120,7 @@ impl Sqlite {
         let (lane, inbox) = lane(metrics.queue.clone());
         let (report, broken) = watch::channel(None);
         let readers = Arc::new(readers);
+        let file = writer.file().cloned();
         let closing = Arc::new(AtomicBool::new(false));
         let mut threads = vec![writer.start(inbox, Arc::clone(&readers), report.clone(), metrics.clone())?];
         if let Some(place) = check {
@@ -123,7 +128,7 @@ impl Sqlite {
         }
         threads.push(readers::start_watch(Arc::clone(&readers), Arc::clone(&closing))?);
         let threads = Mutex::new(threads);
-        Ok(Self { shared: Arc::new(Shared { lane, readers, broken, closing, threads }) })
+        Ok(Self { shared: Arc::new(Shared { lane, readers, file, broken, closing, threads }) })
     }
 
     pub(crate) async fn birthday(&self, name: &Name) -> Result<Option<Birthday>, StoreError> {
@@ -160,7 +165,12 @@ impl Sqlite {
         if let Some(reason) = &*self.shared.broken.borrow() {
             return Err(StoreError::NotApplied(Reason::Unavailable(Arc::clone(reason))));
         }
-        self.shared.readers.read_patiently(rows::touch).await
+        let file = self.shared.file.clone();
+        let look = move |connection: &Connection| {
+            let in_place = file.as_ref().map_or(Ok(()), Opened::in_place);
+            rows::touch(connection).map(|()| in_place)
+        };
+        self.shared.readers.read_patiently(look).await?.map_err(StoreError::NotApplied)
     }
 
     pub(crate) async fn broken(&self) -> String {

@@ -39,13 +39,21 @@ fn save(who: &str, number: i64) -> Change {
     Change::SaveBirthday { name: Name::parse(who).unwrap(), birthday }
 }
 
-/// A store on which each commit takes a millisecond, and the count of its commits.
-fn slow_store(path: &Path) -> (Sqlite, Arc<AtomicUsize>) {
+/// A store whose writer's connection was prepared by the test.
+fn open_prepared(path: &Path, prepare: impl FnOnce(&mut Connection)) -> Sqlite {
     let file = DatabaseFile::find(path).unwrap();
     let lock = Lock::take(&file, Options::default()).unwrap();
-    let place = Place::File(file);
+    let place = Place::File(file.clone());
     let mut connection = place.open_writer().unwrap();
     schema::migrate(&mut connection, &place).unwrap();
+    prepare(&mut connection);
+    let readers = Readers::open(&place).unwrap();
+    let writer = Writer::of_file(connection, lock, Opened::of(&file).unwrap());
+    Sqlite::start(writer, readers, &metrics(), None).unwrap()
+}
+
+/// A store on which each commit takes 5 milliseconds, and the count of its commits.
+fn slow_store(path: &Path) -> (Sqlite, Arc<AtomicUsize>) {
     let commits = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&commits);
     let slow = move || {
@@ -53,9 +61,7 @@ fn slow_store(path: &Path) -> (Sqlite, Arc<AtomicUsize>) {
         std::thread::sleep(Duration::from_millis(5));
         false
     };
-    connection.commit_hook(Some(slow)).unwrap();
-    let readers = Readers::open(&place).unwrap();
-    (Sqlite::start(Writer::of_file(connection, lock), readers, &metrics(), None).unwrap(), commits)
+    (open_prepared(path, |connection| connection.commit_hook(Some(slow)).unwrap()), commits)
 }
 
 /// Saves until each of that many savers has saved that often, and says how long that took.
@@ -236,6 +242,51 @@ async fn a_newer_schema_is_opened_only_if_it_only_expanded() {
 }
 
 #[tokio::test]
+async fn nothing_is_done_while_the_name_of_a_file_leads_elsewhere() {
+    let (folder, path) = folder();
+    let sqlite = open(&path);
+    assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
+    let aside = folder.path().join("aside");
+    for file in ["x.db-wal", "x.db-shm", "x.db"].map(|name| folder.path().join(name)) {
+        for replaced in [false, true] {
+            std::fs::rename(&file, &aside).unwrap();
+            if replaced {
+                std::fs::write(&file, "").unwrap();
+            }
+            let refused = sqlite.commit(save("Bert", 1)).await;
+            assert!(
+                matches!(&refused, Err(StoreError::NotApplied(Reason::Unavailable(why))) if why.contains("moved")),
+                "{refused:?}"
+            );
+            sqlite.ping().await.unwrap_err();
+            std::fs::rename(&aside, &file).unwrap();
+            sqlite.ping().await.unwrap();
+            assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Unchanged);
+            assert!(sqlite.user(&Name::parse("Anna").unwrap()).await.unwrap().is_some());
+        }
+    }
+    assert_eq!(sqlite.users(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_commit_to_a_file_that_was_moved_meanwhile_is_unknown() {
+    let (folder, path) = folder();
+    let sqlite = open(&path);
+    let shell = Connection::open(&path).unwrap();
+    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // It has looked where the file is, and waits for the shell.
+    let change = tokio::spawn({
+        let sqlite = sqlite.clone();
+        async move { sqlite.commit(save("Anna", 1)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    std::fs::rename(&path, folder.path().join("aside")).unwrap();
+    shell.execute_batch("ROLLBACK").unwrap();
+    let fate = change.await.unwrap();
+    assert!(matches!(fate, Err(StoreError::Unknown(Reason::Unavailable(_)))), "{fate:?}");
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_reported() {
     let (_folder, path) = folder();
     let sqlite = open(&path);
@@ -280,14 +331,8 @@ async fn a_change_that_another_programs_lock_keeps_waiting_is_not_applied() {
 #[tokio::test]
 async fn no_room_is_not_applied_and_the_store_goes_on() {
     let (_folder, path) = folder();
-    let file = DatabaseFile::find(&path).unwrap();
-    let lock = Lock::take(&file, Options::default()).unwrap();
-    let place = Place::File(file);
-    let mut connection = place.open_writer().unwrap();
-    schema::migrate(&mut connection, &place).unwrap();
-    connection.pragma_update(None, "max_page_count", 8).unwrap();
-    let readers = Readers::open(&place).unwrap();
-    let sqlite = Sqlite::start(Writer::of_file(connection, lock), readers, &metrics(), None).unwrap();
+    let sqlite =
+        open_prepared(&path, |connection| connection.pragma_update(None, "max_page_count", 8).unwrap());
     let mut kept = Vec::new();
     let refused = loop {
         let who = format!("{}{}", "n".repeat(50), kept.len());

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::connection::{LOCK_PATIENCE, spawn};
 use super::failure::{Then, classify};
+use super::file::Opened;
 use super::guard::Lock;
 use super::readers::{Readers, Slot};
 use super::{Fate, rows};
@@ -25,21 +26,29 @@ const REST_AFTER: Duration = Duration::from_millis(500);
 /// The one who writes.
 pub(super) struct Writer {
     slot: Slot,
-    /// Held until the thread ends; a store in memory has none, and no log either.
-    lock: Option<Lock>,
+    /// What is written to; a store in memory has none, and no log either.
+    file: Option<Opened>,
+    /// Held until the thread ends.
+    _lock: Option<Lock>,
     since_checkpoint: usize,
     /// Set when the engine could no longer tell what it has written. Nothing is written after that.
     broken: Option<Arc<str>>,
 }
 
 impl Writer {
-    pub(super) fn of_file(connection: Connection, lock: Lock) -> Self {
-        Self { slot: Slot::new(connection), lock: Some(lock), since_checkpoint: 0, broken: None }
+    pub(super) fn of_file(connection: Connection, lock: Lock, file: Opened) -> Self {
+        let slot = Slot::new(connection);
+        Self { slot, file: Some(file), _lock: Some(lock), since_checkpoint: 0, broken: None }
     }
 
     /// A writer on the connection that the readers use as well.
     pub(super) const fn sharing(slot: Slot) -> Self {
-        Self { slot, lock: None, since_checkpoint: 0, broken: None }
+        Self { slot, file: None, _lock: None, since_checkpoint: 0, broken: None }
+    }
+
+    /// What it writes to.
+    pub(super) const fn file(&self) -> Option<&Opened> {
+        self.file.as_ref()
     }
 
     /// Starts the thread; it ends when the lane is closed.
@@ -121,10 +130,17 @@ impl Writer {
         if let Some(why) = &self.broken {
             return same_fate(changes, &StoreError::NotApplied(Reason::Unavailable(Arc::clone(why))));
         }
+        if let Err(reason) = self.in_place() {
+            return same_fate(changes, &StoreError::NotApplied(reason));
+        }
         let reader = self.slot.lock();
         let result = try_commit(&reader.connection, changes);
         let failure = match result {
-            Ok(fates) => return fates,
+            Ok(fates) => {
+                // Moved meanwhile, it has them, and may be moved back or not.
+                let moved = self.in_place().err();
+                return moved.map_or(fates, |reason| same_fate(changes, &StoreError::Unknown(reason)));
+            }
             Err(error) => classify(&error),
         };
         if !reader.connection.is_autocommit() {
@@ -143,10 +159,14 @@ impl Writer {
         same_fate(changes, &error)
     }
 
+    fn in_place(&self) -> Result<(), Reason> {
+        self.file.as_ref().map_or(Ok(()), Opened::in_place)
+    }
+
     /// Brings the log into the database. Afterwards readers must begin anew, or their marks in the log
     /// would keep it from being used again from its start.
     fn checkpoint(&mut self, mode: &str, readers: &Readers) -> bool {
-        if self.lock.is_none() || self.broken.is_some() {
+        if self.file.is_none() || self.broken.is_some() {
             return true;
         }
         self.since_checkpoint = 0;
