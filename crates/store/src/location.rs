@@ -85,7 +85,7 @@ impl fmt::Display for Location {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 write!(f, "the SQLite file {}", path.display())
             }
-            Self::SqliteMemory => f.write_str("memory, and is gone when the program ends"),
+            Self::SqliteMemory => f.write_str("memory, which is gone when the program ends"),
             Self::Postgres(address) => write!(f, "the PostgreSQL database {address}"),
             Self::Redis(url) => url.fmt(f),
         }

@@ -70,7 +70,9 @@ fn take_in(settings: &ImportSettings, records: Records) -> Result<Tally, Failure
         progress.finish_and_clear();
         let Imported { taken, unchanged } = imported.map_err(Failure::failed)?;
         let tally = reader.await.map_err(Failure::failed)?;
-        progress::say(&format!("{taken} records were imported, {unchanged} were there already"));
+        progress::say(&format!(
+            "{taken} records were imported into {location}, {unchanged} were there already"
+        ));
         tally
     });
     // Where the store has failed, nobody waits for an input that may never end.

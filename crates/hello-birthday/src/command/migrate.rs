@@ -13,5 +13,5 @@ pub(super) fn run(settings: &StoreSettings) -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let migrated =
         runtime.block_on(Store::migrate(&location, settings.options()?)).map_err(Failure::failed)?;
-    writeln!(std::io::stdout(), "{migrated}").map_err(Failure::failed)
+    writeln!(std::io::stdout(), "{location}: {migrated}").map_err(Failure::failed)
 }

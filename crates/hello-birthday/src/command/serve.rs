@@ -141,7 +141,7 @@ async fn answer(
 async fn stop(signals: Signals, store: &Store, readiness: &Readiness) -> Result<(), Failure> {
     let result = tokio::select! {
         () = signals.come() => Ok(()),
-        why = store.broken() => Err(Failure::StoreBroken(format!("the store must be opened anew: {why}"))),
+        why = store.broken() => Err(Failure::StoreBroken(format!("the store can't go on: {why}"))),
     };
     readiness.drain();
     tracing::info!("stopping");

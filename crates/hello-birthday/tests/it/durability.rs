@@ -265,7 +265,7 @@ async fn after_a_disk_error_nothing_is_done_any_more_and_a_restart_mends_it() {
         writers = at_work.cut().await;
         let ended = service.ended();
         assert_eq!(ended.code, Some(74), "{ended:?}");
-        assert!(ended.sentence().starts_with("the store must be opened anew"), "{ended:?}");
+        assert!(ended.sentence().starts_with("the store can't go on: "), "{ended:?}");
         assert!(load.failed.load(Ordering::SeqCst), "nobody was told that a fate is unknown");
 
         let mut service = Program::start(&mut serve(&path));
@@ -328,6 +328,10 @@ async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room_again(
     assert_eq!(client.get(&format!("/hello/{first}")).await.status, 200);
     assert_eq!(client.get("/user").await.status, 200);
     put(client, &name).await.assert_refused(503);
+    // Twice a second the log is tried to be brought into the database; that it can't be is told once.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let stderr = service.stderr();
+    assert_eq!(stderr.matches("can't be brought into the database").count(), 1, "{stderr}");
 
     // Nor does a restart need room.
     service.terminate();

@@ -44,10 +44,9 @@ fn what_is_exported_and_imported_elsewhere_is_exported_the_same() {
     let (first, second) = (folder.path("a.db"), folder.path("b.db"));
     let records = folder.file("records.jsonl", RECORDS);
     let imported = command("import", &first, &[records.to_str().unwrap()]);
-    assert_eq!(
-        (imported.code, imported.stderr.trim()),
-        (Some(0), "3 records were imported, 0 were there already")
-    );
+    let place = first.display();
+    let said = format!("3 records were imported into the SQLite file {place}, 0 were there already");
+    assert_eq!((imported.code, imported.stderr.trim()), (Some(0), &*said));
     let exported = folder.path("exported.jsonl");
     assert_eq!(command("export", &first, &[exported.to_str().unwrap()]).code, Some(0));
     assert_eq!(fs::read_to_string(&exported).unwrap(), RECORDS);
@@ -55,7 +54,8 @@ fn what_is_exported_and_imported_elsewhere_is_exported_the_same() {
     assert_eq!(command("export", &second, &[]).stdout, RECORDS);
 
     let again = command("import", &second, &[exported.to_str().unwrap()]);
-    assert_eq!(again.stderr.trim(), "0 records were imported, 3 were there already");
+    assert!(again.stderr.starts_with("0 records were imported"), "{again:?}");
+    assert!(again.stderr.ends_with("3 were there already\n"), "{again:?}");
     let refused = command("export", &first, &[exported.to_str().unwrap()]);
     assert_eq!(refused.code, Some(1), "a file that is there is never replaced: {refused:?}");
 }

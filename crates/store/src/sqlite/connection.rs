@@ -132,7 +132,7 @@ pub(super) fn start_check(
             Err(error) => error.to_string(),
         };
         tracing::error!(damage, "the database file is damaged");
-        report.send_replace(Some("the database file is damaged".into()));
+        report.send_replace(Some("the database file is damaged; restore a backup".into()));
     })
 }
 

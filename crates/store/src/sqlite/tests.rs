@@ -298,7 +298,7 @@ async fn a_damaged_file_is_reported() {
     bytes[last..].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
     let sqlite = open(&path);
-    assert_eq!(sqlite.broken().await, "the database file is damaged");
+    assert_eq!(sqlite.broken().await, "the database file is damaged; restore a backup");
     assert!(sqlite.ping().await.is_err());
 }
 

@@ -31,19 +31,20 @@ pub(super) struct Writer {
     /// Held until the thread ends.
     _lock: Option<Lock>,
     since_checkpoint: usize,
+    /// Whether the last checkpoint failed: that is told once, not with each that is tried again.
+    checkpoint_failed: bool,
     /// Set when the engine could no longer tell what it has written. Nothing is written after that.
     broken: Option<Arc<str>>,
 }
 
 impl Writer {
     pub(super) fn of_file(connection: Connection, lock: Lock, file: Opened) -> Self {
-        let slot = Slot::new(connection);
-        Self { slot, file: Some(file), _lock: Some(lock), since_checkpoint: 0, broken: None }
+        Self { file: Some(file), _lock: Some(lock), ..Self::sharing(Slot::new(connection)) }
     }
 
     /// A writer on the connection that the readers use as well.
     pub(super) const fn sharing(slot: Slot) -> Self {
-        Self { slot, file: None, _lock: None, since_checkpoint: 0, broken: None }
+        Self { slot, file: None, _lock: None, since_checkpoint: 0, checkpoint_failed: false, broken: None }
     }
 
     /// What it writes to.
@@ -175,6 +176,7 @@ impl Writer {
         drop(reader);
         readers.invalidate();
         let released = readers.release_stale();
+        let failed_before = std::mem::replace(&mut self.checkpoint_failed, busy.is_err());
         match busy {
             Ok(busy) => released && !busy,
             Err(error) => {
@@ -182,8 +184,9 @@ impl Writer {
                 match failure.then {
                     // What is done is still in the log, but the disk can't be trusted with more.
                     Then::Restart => self.broken = Some(failure.reason.to_string().into()),
+                    Then::GoOn if failed_before => {}
                     Then::GoOn => {
-                        tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
+                        tracing::warn!(%error, "the log can't be brought into the database; it is tried again and again");
                     }
                 }
                 false
