@@ -10,7 +10,7 @@ use axum::http::header::{HOST, LOCATION, VARY};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
-use birthday::{Birthday, Coming, Date, Name};
+use birthday::{Birthday, Coming, Date, InvalidName, Name};
 use serde::Deserialize;
 
 use super::App;
@@ -118,7 +118,7 @@ pub(super) async fn save(
     Submitted(form): Submitted<SaveForm>,
 ) -> Response<Body> {
     let today = app.almanac.today(None);
-    let name = Name::parse_letters(&form.username);
+    let name = parse(&form.username);
     let birthday = Birthday::parse_full(&form.date_of_birth, today);
     let refused = match (name, birthday) {
         (Ok(name), Ok(birthday)) => match keep(&app, name.clone(), birthday).await {
@@ -138,6 +138,11 @@ pub(super) async fn save(
             Page::of(&app, today, &headers, (Greeting::default(), refused, list)).answer()
         }
     }
+}
+
+/// What stands around a name that somebody typed, a keyboard may have put there.
+fn parse(typed: &str) -> Result<Name, InvalidName> {
+    Name::parse_letters(typed.trim())
 }
 
 /// Below the path by which a proxy knows this page, whichever that is.
@@ -206,7 +211,7 @@ impl Greeting {
     }
 
     async fn told(app: &App, typed: String, today: Date) -> Self {
-        let told = match Name::parse_letters(&typed) {
+        let told = match parse(&typed) {
             Ok(name) => wish(app, &name, today).await.map(|wish| (name, wish)),
             Err(error) => Err(error.into()),
         };

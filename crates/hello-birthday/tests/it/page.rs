@@ -160,6 +160,8 @@ async fn a_name_is_greeted_with_the_sentence_of_the_api() {
         assert!(told.page(200).contains(&format!("role=\"status\">{shown}</p>")), "{told:?}");
         assert_eq!(reason(told.text(), "name"), None);
     }
+    let told = page(app.client, "/?name=+Anna%20").await;
+    assert!(told.page(200).contains("Hello, <bdi>Anna</bdi>!"), "{told:?}");
 }
 
 #[tokio::test]
@@ -190,6 +192,8 @@ async fn a_form_saves_and_goes_on_to_the_greeting() {
     for (form, location, name) in [
         ("username=Anna&dateOfBirth=1990-06-15", "./?name=Anna", "Anna"),
         ("dateOfBirth=1992-02-29&more=ignored&username=Jose%CC%81", "./?name=Jos%C3%A9", "Jos%C3%A9"),
+        // As a phone's keyboard completes a word.
+        ("username=+Bert+&dateOfBirth=1990-06-15", "./?name=Bert", "Bert"),
     ] {
         let answer = submit(app.client, form).await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (303, Some(location)));
