@@ -35,7 +35,9 @@ const DEFAULT_FILE: &str = "hello-birthday.db";
 #[derive(Debug, Parser)]
 #[command(name = "hello-birthday", version, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Without a command, the service is started: `hello-birthday` is `hello-birthday serve`."
+    after_help = "Without a command, the service is started: `hello-birthday` is `hello-birthday serve`.
+
+Exit codes: 0 done, 1 failed, 2 wrong setting, 74 the disk failed or the embedded store is damaged"
 )]
 pub struct Cli {
     #[command(subcommand)]

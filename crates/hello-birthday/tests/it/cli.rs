@@ -39,7 +39,9 @@ fn the_manual_is_a_page_for_the_program_and_one_for_each_command() {
     assert_eq!(ended(&["manual", folder.path().to_str().unwrap()]).code, Some(0));
     for page in ["hello-birthday.1", "hello-birthday-serve.1", "hello-birthday-import.1"] {
         let text = fs::read_to_string(folder.path().join(page)).unwrap();
-        assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+        for part in [".SH SYNOPSIS", "DATABASE_URL"] {
+            assert!(text.contains(part), "{page} lacks {part}: {text}");
+        }
     }
     let nowhere = folder.path().join("nowhere");
     let refused = ended(&["manual", nowhere.to_str().unwrap()]);
