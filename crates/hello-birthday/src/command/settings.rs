@@ -98,7 +98,7 @@ pub(super) struct ServeSettings {
     #[command(flatten)]
     pub(super) log: LogSettings,
     /// Address and port of a listener for /metrics alone; without it they are on the main one
-    #[arg(long, env = "HELLO_METRICS_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "HELLO_METRICS_LISTEN", value_name = "ADDRESS", value_parser = address)]
     pub(super) metrics_listen: Option<SocketAddr>,
     /// How long to go on accepting after SIGTERM, for load balancers to notice
     #[arg(long, env = "HELLO_DRAIN_DELAY", value_name = "DURATION", default_value = "0s", value_parser = duration)]
@@ -123,7 +123,7 @@ pub(super) struct ServeSettings {
 pub(super) struct ListenSettings {
     /// Address and port to listen on; where only PORT is set, that port of every address [default:
     /// 127.0.0.1:8080]
-    #[arg(long, env = "HELLO_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "HELLO_LISTEN", value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Not a flag: PORT is what platforms that run a container set.
     #[arg(skip = variable("PORT"))]
@@ -610,6 +610,10 @@ fn from_one() -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
 }
 
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an address and a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| duration.try_into().ok());
     duration.ok_or_else(|| "write a duration such as 5s, 500ms or 1m".into())
@@ -664,6 +668,16 @@ mod tests {
         assert_eq!(located(None, &[]).unwrap(), place("sqlite:hello-birthday.db"));
         let refused = located(Some("postgres://u:secret@h?x=secret"), &[]).unwrap_err().to_string();
         assert!(refused.contains("'x'") && !refused.contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_how_to_be_one() {
+        for text in ["8080", ":8080", "localhost:8080", "127.0.0.1", "127.0.0.1:65536"] {
+            assert!(address(text).unwrap_err().contains("such as 127.0.0.1:8080"), "{text}");
+        }
+        for text in ["127.0.0.1:0", "[::]:8080"] {
+            assert_eq!(address(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]
