@@ -4,13 +4,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::connection::Place;
-use super::file::{DatabaseFile, folder};
+use super::file::{DatabaseFile, beside, folder};
 use super::schema;
 use crate::OpenError;
 
@@ -27,7 +27,7 @@ pub(crate) fn backup(path: &Path, copy: &Path) -> Result<u64, OpenError> {
         return Err(io(copy)(io::ErrorKind::AlreadyExists.into()));
     }
     // A copy that is broken off is never mistaken for one.
-    let partial = partial(copy);
+    let partial = beside(copy, ".partial");
     let file = create_anew(&partial).map_err(io(&partial))?;
     let copied = write(&source, &place, &partial).and_then(|()| read_through(&partial)).and_then(|users| {
         publish(&file, &partial, copy).map_err(io(copy))?;
@@ -36,12 +36,6 @@ pub(crate) fn backup(path: &Path, copy: &Path) -> Result<u64, OpenError> {
     // It has its other name now, or is of no use; nor is the failure to remove it.
     let _ = fs::remove_file(&partial);
     copied
-}
-
-fn partial(copy: &Path) -> PathBuf {
-    let mut name = copy.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }
 
 /// What was broken off earlier goes, or where a link led its file would be written to.

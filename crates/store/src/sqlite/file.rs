@@ -63,7 +63,7 @@ fn identity(path: &Path) -> io::Result<Identity> {
     path.metadata().map(|facts| (facts.dev(), facts.ino()))
 }
 
-/// The file of that ending beside the database.
+/// The file beside that one whose name has an ending more.
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
