@@ -71,6 +71,10 @@ def running(command, **options):
         finally:
             # PostgreSQL waits for its clients after a SIGTERM.
             process.send_signal(signal.SIGINT)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def until(what, is_so):

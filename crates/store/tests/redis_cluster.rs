@@ -4,7 +4,7 @@
 //! `HELLO_FAILOVERS` says how many masters are killed.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use birthday::{Birthday, Name};
 use prometheus_client::registry::Registry;
 use store::{Change, Options, Outcome, Store, StoreError};
-use test_servers::{RedisCluster, logs, wait_until};
+use test_servers::{Process, RedisCluster, logs, wait_until};
 
 /// An answer is promised after 1 s; without the promise it would not come before a master is replaced. What is
 /// between is for a machine that others use.
@@ -153,7 +153,9 @@ impl Load {
 /// How many changes that were done are gone, once the store has all slots again. What is read may be newer than
 /// what was done: unknown ones may be there. What was lost is not lost again.
 async fn lost(store: &Store, registers: &[Arc<Register>]) -> u64 {
+    let start = Instant::now();
     while store.users(None, 1).await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the store does not come back");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut lost = 0;
@@ -311,15 +313,18 @@ async fn slots_that_are_moved_under_load_are_followed() {
     reshard.args(["--cluster", "reshard", &format!("127.0.0.1:{}", cluster.servers[masters[0]].port)]);
     reshard.args(["--cluster-from", &id(masters[0]), "--cluster-to", &id(masters[1])]);
     reshard.args(["--cluster-slots", "2000", "--cluster-yes"]);
-    let mut moving = reshard.stdout(std::process::Stdio::null()).spawn().unwrap();
-    while moving.try_wait().unwrap().is_none() {
+    let mut moving = Process::start(reshard.stdout(Stdio::null()).stderr(Stdio::null()));
+    let moved = loop {
+        if let Some(moved) = moving.ended() {
+            break moved;
+        }
         for register in &registers {
             if register.done.load(Ordering::Relaxed) > 0 {
                 assert!(store.birthday(&register.name).await.unwrap().is_some(), "a user was not found");
             }
         }
-    }
-    assert!(moving.wait().unwrap().success());
+    };
+    assert!(moved.success(), "{moved}");
     load.all_go_on().await;
     load.stop().await;
     assert_eq!(lost(&store, &registers).await, 0);

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -86,6 +87,7 @@ impl Node {
     fn may_be_promoted(&self) -> bool {
         let mut answer = String::new();
         let asked = TcpStream::connect(("127.0.0.1", self.api)).and_then(|mut patroni| {
+            patroni.set_read_timeout(Some(Duration::from_secs(5)))?;
             patroni.write_all(b"GET /sync HTTP/1.0\r\n\r\n")?;
             patroni.read_to_string(&mut answer)
         });

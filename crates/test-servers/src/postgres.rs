@@ -227,7 +227,12 @@ fn initdb(folder: &TempDir) -> Command {
 
 /// What the server on that port answers, one line a row; `None` where it refuses.
 pub(crate) fn psql(port: u16, database: &str, sql: &str) -> Option<String> {
-    let output = program("psql")
+    // It has a limit for connecting alone.
+    let mut asking = Command::new("timeout");
+    as_other_user(&mut asking);
+    let output = asking
+        .args(["--signal=KILL", "90"])
+        .arg(programs().join("psql"))
         .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-p"])
         .arg(port.to_string())
         .args(["-d", database, "-c", sql])

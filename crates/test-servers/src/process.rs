@@ -1,6 +1,6 @@
 //! A child process that ends with its owner, or at the latest with the tests.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -114,8 +114,16 @@ pub fn free_port() -> u16 {
     (0..count)
         .map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % count + PORTS.start)
         .filter_map(|port| u16::try_from(port).ok())
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .find(|port| is_free(*port))
         .expect("no free port")
+}
+
+/// Whether nobody listens there, nor did a moment ago: a child of ours that is between its fork and its exec has a copy
+/// of every socket, such as the one by which another thread looked.
+pub(crate) fn is_free(port: u16) -> bool {
+    let address = (Ipv4Addr::LOCALHOST, port);
+    let can_be_bound = TcpListener::bind(address).is_ok();
+    can_be_bound && TcpStream::connect(address).is_err()
 }
 
 /// Waits until that is so.

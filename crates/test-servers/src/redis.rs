@@ -5,14 +5,18 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::process::is_free;
 use crate::{Process, free_port, logs, wait_until};
 
 /// The one of the system.
 const INSTALLED: &str = "redis-server";
 /// Cluster nodes talk to each other on their port plus this.
 const BUS_OFFSET: u16 = 10_000;
+const NODE_TIMEOUT: &str = "--cluster-node-timeout";
 /// After so many milliseconds without an answer a master's replica takes its place.
 const NODE_TIMEOUT_MS: &str = "2000";
+/// The same while the servers get to know each other: one that stood still for so long would never belong to them.
+const FIRST_NODE_TIMEOUT_MS: &str = "20000";
 
 /// One server, which keeps what it has in an append-only file.
 #[derive(Debug)]
@@ -153,8 +157,12 @@ impl RedisCluster {
         create.args(["--cluster-replicas", "1", "--cluster-yes"]);
         let created = create.output().map(|output| output.status.success());
         assert!(created.unwrap_or(false), "redis-cli can't put a cluster together");
-        let cluster = Self { servers };
+        let mut cluster = Self { servers };
         cluster.wait_until_whole();
+        for server in &mut cluster.servers {
+            server.cli(&["CONFIG", "SET", NODE_TIMEOUT.trim_start_matches('-'), NODE_TIMEOUT_MS]);
+            server.options.extend([NODE_TIMEOUT, NODE_TIMEOUT_MS].map(str::to_owned));
+        }
         cluster
     }
 
@@ -202,8 +210,8 @@ fn cluster_node() -> RedisServer {
     let options = [
         "--cluster-enabled",
         "yes",
-        "--cluster-node-timeout",
-        NODE_TIMEOUT_MS,
+        NODE_TIMEOUT,
+        FIRST_NODE_TIMEOUT_MS,
         "--repl-diskless-sync-delay",
         "0",
         // While a master is away, the others go on.
@@ -211,10 +219,6 @@ fn cluster_node() -> RedisServer {
         "no",
     ];
     RedisServer::start_program(Path::new(INSTALLED), port, &options)
-}
-
-fn is_free(port: u16) -> bool {
-    std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 fn is_master(server: &RedisServer) -> bool {
@@ -238,6 +242,8 @@ fn run(program: &Path, port: u16, folder: &Path, options: &[String]) -> Process 
 }
 
 fn cli(port: u16, command: &[&str]) -> String {
-    let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(command).output();
+    // By itself it waits for ever.
+    let mut asking = Command::new("timeout");
+    let output = asking.args(["20", "redis-cli", "-p", &port.to_string()]).args(command).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }

@@ -105,6 +105,7 @@ impl Stage {
     fn is_up(&self, instance: usize) -> bool {
         let said = || -> std::io::Result<String> {
             let mut socket = UnixStream::connect(&self.socket)?;
+            socket.set_read_timeout(Some(Duration::from_secs(5)))?;
             socket.write_all(b"show stat\n")?;
             let mut said = String::new();
             socket.read_to_string(&mut said)?;

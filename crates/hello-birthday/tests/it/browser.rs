@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use birthday::{Birthday, Name};
 use store::Change;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::access::{file_of, serve_with};
 use crate::app::{App, Choice};
@@ -38,7 +40,9 @@ async fn keeping(people: &[(&str, &str)]) -> App {
 
 async fn drive(arguments: &[&str]) {
     let mut driver = Command::new(root().join("target/browser/python/bin/python"));
-    let output = driver.arg(root().join("tools/browser/drive.py")).args(arguments).output().await.unwrap();
+    let driving =
+        driver.arg(root().join("tools/browser/drive.py")).args(arguments).kill_on_drop(true).output();
+    let output = timeout(Duration::from_secs(600), driving).await.expect("the browser hangs").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

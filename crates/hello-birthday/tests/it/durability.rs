@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use hyper::header::CONTENT_TYPE;
@@ -161,7 +161,8 @@ impl Writers {
 
     /// Waits until the service is gone and every writer has seen it.
     async fn cut(self) -> Vec<Writer> {
-        self.tasks.join_all().await
+        let cut = tokio::time::timeout(Duration::from_secs(120), self.tasks.join_all()).await;
+        cut.expect("the service goes on")
     }
 }
 
@@ -430,9 +431,10 @@ async fn a_disk_that_hangs_hangs_no_request_but_those_that_are_reading() {
     assert_eq!(get_in_time(client, "/-/ready").await.expect("an answer").status, 503);
 
     drop(fault);
-    let mut answer = client.get(&user).await;
+    let (mut answer, start) = (client.get(&user).await, Instant::now());
     while answer.status != 200 {
         answer.assert_refused(503);
+        assert!(start.elapsed() < Duration::from_secs(60), "{answer:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
         answer = client.get(&user).await;
     }
@@ -459,7 +461,9 @@ async fn a_read_that_hangs_keeps_no_service_from_stopping() {
     let Some(fault) = Fault::attach(&service, &[&path, &log_of(&path)], hang) else { return };
     put(client, &new_name()).await;
     let reader = tokio::spawn(async move { client.get(&format!("/user/{name}")).await });
+    let start = Instant::now();
     while get_in_time(client, "/-/ready").await.expect("an answer").status != 503 {
+        assert!(start.elapsed() < Duration::from_secs(60), "it is ready for ever");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_stops(service, fault, "stopped connections_cut=1").await;

@@ -96,12 +96,12 @@ impl Fault {
         let process = program.child.id();
         let fault = Self(strace.args(["-p", &process.to_string()]).spawn().unwrap());
         let is_traced = |thread: fs::DirEntry| {
-            let status = fs::read_to_string(thread.path().join("status")).unwrap();
-            !status.contains("TracerPid:\t0\n")
+            let status = fs::read_to_string(thread.path().join("status"));
+            status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
         };
         wait_for("strace", || {
             let mut threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-            threads.all(|thread| is_traced(thread.unwrap())).then_some(())
+            threads.all(|thread| thread.is_ok_and(is_traced)).then_some(())
         });
         Some(fault)
     }
@@ -195,7 +195,23 @@ impl Program {
         self.keep_metrics();
         // An error means that it has ended by itself.
         let _ = self.child.kill();
-        self.child.wait().unwrap();
+        let killed = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            // Whoever traces it must let go of it first, and may hang.
+            if killed.elapsed() > STRACE_ENDS_WITHIN
+                && let Some(tracer) = self.tracer()
+            {
+                let _ = kill_process(tracer, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn tracer(&self) -> Option<Pid> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+        // There is none with the number 0.
+        Pid::from_raw(tracer.trim().parse().ok()?)
     }
 
     /// Waits until it has ended.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use tokio::task::JoinHandle;
@@ -71,11 +71,12 @@ async fn a_restart_on_a_listener_that_is_handed_over_fails_nobody() {
         .map(|_| tokio::spawn(keep_asking(client, Arc::clone(&enough), Arc::clone(&answered))))
         .collect();
     for _ in 0..5 {
-        let before = answered.load(Ordering::Relaxed);
+        let (before, began) = (answered.load(Ordering::Relaxed), Instant::now());
         while answered.load(Ordering::Relaxed) < before + 100 {
             if let Some(failed) = crowd.iter().position(JoinHandle::is_finished) {
                 crowd.remove(failed).await.unwrap();
             }
+            assert!(began.elapsed() < Duration::from_secs(60), "nobody is answered");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         service.terminate();

@@ -13,10 +13,11 @@ async fn waiting_for_nobody() -> (Postgres, String) {
     server.set("synchronous_standby_names", "nobody");
     // Commits begin to wait a moment after the setting was made.
     let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    let waited = AtomicBool::new(false);
+    let (waited, start) = (AtomicBool::new(false), Instant::now());
     std::thread::scope(|scope| {
         let committing = scope.spawn(|| {
-            while !waited.load(Ordering::Relaxed) {
+            // Nobody says so where the other thread has panicked.
+            while !waited.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(120) {
                 let _ = server.try_sql(&database, "CREATE TABLE waited (); DROP TABLE waited");
             }
         });
