@@ -100,11 +100,14 @@ impl Service {
             MetricsOn::Main => (routes::all(), Vec::new()),
             MetricsOn::Own => routes::all().into_iter().partition(|route| route.path() != routes::METRICS),
         };
-        let service = |routes, hosts, authorization| {
-            Self(gate::router(routes, &app, &log, &requests, rate.as_ref(), hosts, authorization))
+        let service = |routes, rate, hosts, authorization| {
+            Self(gate::router(routes, &app, &log, &requests, rate, hosts, authorization))
         };
         // Whoever can reach a listener for the metrics alone was let in by that.
-        (service(main, &hosts, &authorization), service(own, &Hosts::any(), &Authorization::Off))
+        (
+            service(main, rate.as_ref(), &hosts, &authorization),
+            service(own, None, &Hosts::any(), &Authorization::Off),
+        )
     }
 }
 
