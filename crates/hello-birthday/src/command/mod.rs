@@ -36,7 +36,7 @@ enum Failure {
     /// One sentence.
     #[error("{0}")]
     Failed(String),
-    /// The store must be opened anew.
+    /// The store can't go on.
     #[error("{0}")]
     StoreBroken(String),
 }
@@ -46,8 +46,8 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
-    /// 1: failed. 2: used wrongly. 74: an I/O error of the store, after which a restart helps (EX_IOERR of
-    /// BSD's sysexits.h).
+    /// 1: failed. 2: used wrongly. 74: an I/O error of the store, or an embedded one that is damaged (EX_IOERR of BSD's
+    /// sysexits.h).
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,

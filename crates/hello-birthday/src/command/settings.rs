@@ -114,7 +114,7 @@ pub(super) struct ServeSettings {
     #[arg(long, env = "HELLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER", value_parser = from_one())]
     max_connections_per_address: Option<u32>,
     /// Requests a second that one client address may make, with a burst of twice as many, for a
-    /// service without a proxy before it; no limit if not set
+    /// service without a proxy before it; probes and the listener for metrics don't count; no limit if not set
     #[arg(long, env = "HELLO_RATE_LIMIT", value_name = "NUMBER")]
     rate_limit: Option<NonZeroU32>,
 }

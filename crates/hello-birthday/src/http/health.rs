@@ -89,8 +89,9 @@ impl Readiness {
     fn looked(&self, look: Result<(), StoreError>) {
         match look {
             Ok(()) => {
-                if FAILED_LOOKS <= self.0.failed_looks.swap(0, Ordering::Relaxed) {
-                    tracing::info!("ready: the store answers again");
+                let was_ready = self.0.failed_looks.swap(0, Ordering::Relaxed) < FAILED_LOOKS;
+                if !was_ready && self.check().is_ok() {
+                    tracing::info!("ready: the store answers");
                 }
             }
             Err(error) => {

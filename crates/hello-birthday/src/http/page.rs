@@ -174,23 +174,19 @@ impl<'a> Page<'a> {
     }
 
     fn answer(&self) -> Response<Body> {
-        let refusal = self.greeting.refusal().or(self.saving.refusal()).or(self.list.refusal());
-        answer(self, refusal)
+        answer(self, &[self.greeting.refusal(), self.saving.refusal(), self.list.refusal()])
     }
 }
 
 impl Locked<'_> {
     fn answer(&self) -> Response<Body> {
-        answer(self, self.refused)
+        answer(self, &[self.refused])
     }
 }
 
-fn answer(page: &impl Template, refusal: Option<&Refusal>) -> Response<Body> {
-    let response = html::answer(StatusCode::OK, page);
-    match refusal {
-        Some(refusal) => refusal.told_by(response),
-        None => response,
-    }
+fn answer(page: &impl Template, refusals: &[Option<&Refusal>]) -> Response<Body> {
+    let refusals: Vec<_> = refusals.iter().copied().flatten().collect();
+    Refusal::told_by(&refusals, html::answer(StatusCode::OK, page))
 }
 
 impl Greeting {

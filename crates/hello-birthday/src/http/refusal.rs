@@ -218,12 +218,14 @@ impl Refusal {
         &self.detail
     }
 
-    /// The page that tells this refusal in its own words.
-    pub(super) fn told_by(&self, mut page: Response<Body>) -> Response<Body> {
-        *page.status_mut() = self.status;
-        page.headers_mut().extend(self.header.clone());
-        if let Some(cause) = &self.cause {
-            page.extensions_mut().insert(cause.clone());
+    /// The page that tells these refusals in its own words; its status is that of the first.
+    pub(super) fn told_by(all: &[&Self], mut page: Response<Body>) -> Response<Body> {
+        if let Some(first) = all.first() {
+            *page.status_mut() = first.status;
+            page.headers_mut().extend(first.header.clone());
+        }
+        if let Some(cause) = all.iter().find_map(|refusal| refusal.cause.clone()) {
+            page.extensions_mut().insert(cause);
         }
         page
     }
@@ -292,5 +294,18 @@ impl From<UnknownTimeZone> for Refusal {
 impl From<InvalidReminders> for Refusal {
     fn from(error: InvalidReminders) -> Self {
         Self::bad_request(format!("{error} (parameter remind)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_tells_of_more_than_one_refusal_is_logged_for_the_store_all_the_same() {
+        let failed = Refusal::unread(&StoreError::NotApplied(Reason::TooSlow));
+        let page = Refusal::told_by(&[&Refusal::bad_request("no name"), &failed], Response::default());
+        assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+        assert!(page.extensions().get::<Cause>().is_some());
     }
 }

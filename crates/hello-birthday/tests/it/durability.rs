@@ -381,7 +381,7 @@ async fn while_the_file_is_moved_away_nothing_is_done_and_the_log_says_why() {
 
     std::fs::rename(&aside, &path).unwrap();
     wait_for("a service that is ready", || {
-        service.stderr().contains("the store answers again").then_some(())
+        service.stderr().contains("ready: the store answers").then_some(())
     });
     assert_eq!(client.get("/-/ready").await.status, 200);
     assert_eq!(put(client, &second).await.status, 204);

@@ -51,10 +51,13 @@ impl Opened {
 
     /// Whether all three names still lead there.
     pub(super) fn in_place(&self) -> Result<(), Reason> {
-        let moved = self.0.iter().find(|(path, opened)| identity(path).ok() != Some(*opened));
-        moved.map_or(Ok(()), |(path, _)| {
-            let why = format!("{} was moved, removed or replaced while it is in use", path.display());
-            Err(Reason::Unavailable(why.into()))
+        self.0.iter().try_for_each(|(path, opened)| {
+            let why = match identity(path) {
+                Ok(now) if now == *opened => return Ok(()),
+                Err(error) if error.kind() != NotFound => format!("can't be looked at: {error}"),
+                Ok(_) | Err(_) => "was moved, removed or replaced while it is in use".to_owned(),
+            };
+            Err(Reason::Unavailable(format!("{} {why}", path.display()).into()))
         })
     }
 }

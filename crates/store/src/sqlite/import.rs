@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::connection::Place;
 use super::failure::{Then, classify};
-use super::file::DatabaseFile;
+use super::file::{DatabaseFile, Opened};
 use super::guard::Lock;
 use super::{rows, schema};
 use crate::import::{Batches, Imported};
@@ -21,6 +21,8 @@ const CACHE_KIB: i64 = 16 << 10;
 /// other change waits: this is not the store that is served.
 pub(crate) struct Import {
     pub(super) connection: Connection,
+    /// What is written to, where that is a file.
+    file: Option<Opened>,
     /// Let go of after the connection is closed.
     _lock: Option<Lock>,
 }
@@ -29,7 +31,8 @@ impl Import {
     pub(crate) fn open_file(path: &Path, options: Options) -> Result<Self, OpenError> {
         let file = DatabaseFile::find(path)?;
         let lock = Lock::take(&file, options)?;
-        Self::open(&Place::File(file), Some(lock))
+        let import = Self::open(&Place::File(file.clone()), Some(lock))?;
+        Ok(Self { file: Some(Opened::of(&file)?), ..import })
     }
 
     pub(crate) fn open_memory() -> Result<Self, OpenError> {
@@ -41,7 +44,7 @@ impl Import {
         schema::migrate(&mut connection, place)?;
         // SQLite counts KiB where the number is negative.
         connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(|error| place.refuse(&error))?;
-        Ok(Self { connection, _lock: lock })
+        Ok(Self { connection, file: None, _lock: lock })
     }
 
     /// Takes in what arrives until nothing more does, and tells after each commit how far it is. Blocks.
@@ -55,6 +58,9 @@ impl Import {
             // Stable: of two records of one name the later one comes later.
             batch.sort_by(|one, other| one.name.cmp(&other.name));
             self.commit(&batch, &mut imported).map_err(|error| fate(&error))?;
+            if let Some(file) = &self.file {
+                file.in_place().map_err(StoreError::Unknown)?;
+            }
             progress(imported);
             self.checkpoint("PASSIVE")?;
         }

@@ -271,19 +271,56 @@ async fn nothing_is_done_while_the_name_of_a_file_leads_elsewhere() {
 #[tokio::test]
 async fn a_commit_to_a_file_that_was_moved_meanwhile_is_unknown() {
     let (folder, path) = folder();
-    let sqlite = open(&path);
-    let shell = Connection::open(&path).unwrap();
-    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // It has looked where the file is, and waits for the shell.
-    let change = tokio::spawn({
-        let sqlite = sqlite.clone();
-        async move { sqlite.commit(save("Anna", 1)).await }
-    });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    std::fs::rename(&path, folder.path().join("aside")).unwrap();
-    shell.execute_batch("ROLLBACK").unwrap();
-    let fate = change.await.unwrap();
+    let (from, to) = (path.clone(), folder.path().join("aside"));
+    // After it has looked where the file is, and before it looks again.
+    let mv = move || {
+        std::fs::rename(&from, &to).unwrap();
+        false
+    };
+    let sqlite = open_prepared(&path, |connection| connection.commit_hook(Some(mv)).unwrap());
+    let fate = sqlite.commit(save("Anna", 1)).await;
     assert!(matches!(fate, Err(StoreError::Unknown(Reason::Unavailable(_)))), "{fate:?}");
+}
+
+#[test]
+fn an_import_into_a_file_that_was_moved_meanwhile_is_unknown() {
+    let (folder, path) = folder();
+    let import = Import::open_file(&path, Options::default()).unwrap();
+    let (sender, batches) = tokio::sync::mpsc::channel(2);
+    for who in ["Anna", "Bert"] {
+        let user = User { name: Name::parse(who).unwrap(), email: None, birthday: None };
+        sender.try_send(vec![user]).unwrap();
+    }
+    drop(sender);
+    let told = |_| std::fs::rename(&path, folder.path().join("aside")).unwrap();
+    let error = import.take_in(batches, told).unwrap_err();
+    assert!(matches!(error, ImportError::BrokenOff(StoreError::Unknown(_))), "{error}");
+}
+
+/// It finds our log by its name.
+#[tokio::test]
+async fn a_file_that_took_the_place_of_ours_keeps_what_others_write_to_it() {
+    let (folder, path) = folder();
+    let sqlite = open(&path);
+    assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
+    while log_bytes(&path) > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::copy(&aside, &path).unwrap();
+    let shell = Connection::open(&path).unwrap();
+    shell.execute("DELETE FROM users", ()).unwrap();
+    sqlite.commit(save("Bert", 1)).await.unwrap_err();
+    // Nothing more is to be heard of it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sqlite.close().await;
+    drop(sqlite);
+    let users = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM users", (), |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(users(&shell), 0);
+    assert_eq!(users(&Connection::open(&aside).unwrap()), 1);
 }
 
 #[tokio::test]

@@ -83,16 +83,35 @@ impl Writer {
                 timeout(REST_AFTER, inbox.next_batch()).await
             };
             match arrived {
-                Ok(Some(batch)) => {
-                    self.commit_and_answer(batch, readers, report, metrics);
-                    rested = false;
-                }
+                Ok(Some(batch)) => match self.refusal() {
+                    None => {
+                        self.commit_and_answer(batch, readers, report, metrics);
+                        rested = false;
+                    }
+                    // The log stays as it is: where another file took the place of ours, it may be that one's.
+                    Some(reason) => {
+                        let fates = same_fate(&batch.operations, &StoreError::NotApplied(reason));
+                        batch.answer(fates);
+                    }
+                },
                 Ok(None) => break,
                 Err(_) => rested = self.rest(readers),
             }
             self.report_if_broken(report);
         }
-        self.rest(readers);
+        if !rested {
+            self.rest(readers);
+        }
+    }
+
+    /// Why nothing is to be written.
+    fn refusal(&self) -> Option<Reason> {
+        let broken = self.broken.as_ref().map(|why| Reason::Unavailable(Arc::clone(why)));
+        broken.or_else(|| self.moved())
+    }
+
+    fn moved(&self) -> Option<Reason> {
+        self.file.as_ref().and_then(|file| file.in_place().err())
     }
 
     fn commit_and_answer(
@@ -128,19 +147,12 @@ impl Writer {
 
     /// Makes the changes in one transaction, and says what became of each.
     fn commit(&mut self, changes: &[Change]) -> Vec<Fate> {
-        if let Some(why) = &self.broken {
-            return same_fate(changes, &StoreError::NotApplied(Reason::Unavailable(Arc::clone(why))));
-        }
-        if let Err(reason) = self.in_place() {
-            return same_fate(changes, &StoreError::NotApplied(reason));
-        }
         let reader = self.slot.lock();
         let result = try_commit(&reader.connection, changes);
         let failure = match result {
             Ok(fates) => {
-                // Moved meanwhile, it has them, and may be moved back or not.
-                let moved = self.in_place().err();
-                return moved.map_or(fates, |reason| same_fate(changes, &StoreError::Unknown(reason)));
+                // Moved meanwhile, the file has them, and may be moved back or not.
+                return self.moved().map_or(fates, |reason| same_fate(changes, &StoreError::Unknown(reason)));
             }
             Err(error) => classify(&error),
         };
@@ -158,10 +170,6 @@ impl Writer {
             }
         };
         same_fate(changes, &error)
-    }
-
-    fn in_place(&self) -> Result<(), Reason> {
-        self.file.as_ref().map_or(Ok(()), Opened::in_place)
     }
 
     /// Brings the log into the database. Afterwards readers must begin anew, or their marks in the log
