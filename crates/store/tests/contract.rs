@@ -244,10 +244,10 @@ async fn coming_birthdays_are_read_page_by_page_soonest_first_and_then_by_name()
         ("ab", day(12, 31, Some(1980))),
         ("a", day(1, 1, Some(1999))),
         ("a-b", day(1, 1, None)),
-        ("moved", day(7, 1, None)),
+        ("Moira", day(7, 1, None)),
     ];
     for Fresh { store, .. } in every_store().await {
-        save(&store, "moved", day(12, 30, None)).await;
+        save(&store, "Moira", day(12, 30, None)).await;
         save(&store, "erased", day(12, 30, None)).await;
         store.commit(Change::Erase { name: name("erased") }).await.unwrap();
         register(&store, "unborn", "x@example.org").await;
