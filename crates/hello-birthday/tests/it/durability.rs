@@ -330,9 +330,10 @@ async fn a_full_disk_refuses_writes_and_answers_reads_until_there_is_room_again(
     assert_eq!(client.get("/user").await.status, 200);
     put(client, &name).await.assert_refused(503);
     // Twice a second the log is tried to be brought into the database; that it can't be is told once.
+    let told = || service.stderr().matches("can't be brought into the database").count();
+    wait_for("a log that stays", || (told() > 0).then_some(()));
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let stderr = service.stderr();
-    assert_eq!(stderr.matches("can't be brought into the database").count(), 1, "{stderr}");
+    assert_eq!(told(), 1, "{}", service.stderr());
 
     // Nor does a restart need room.
     service.terminate();

@@ -112,13 +112,23 @@ impl Drop for Fault {
         // A tracer that is told to end lets the process go. Where that process is ending, strace can wait for a
         // thread whose end waits for strace; when it is killed, the system lets all threads go.
         kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        let told = Instant::now();
-        while self.0.try_wait().unwrap().is_none() && told.elapsed() < STRACE_ENDS_WITHIN {
-            std::thread::sleep(Duration::from_millis(2));
+        if !ends_soon(&mut self.0) {
+            let _ = self.0.kill();
         }
-        let _ = self.0.kill();
         self.0.wait().unwrap();
     }
+}
+
+/// Whether it ends within the time that strace takes to let go of a process.
+fn ends_soon(child: &mut Child) -> bool {
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > STRACE_ENDS_WITHIN {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// strace with that fault; `None` where it is not installed.
@@ -195,16 +205,13 @@ impl Program {
         self.keep_metrics();
         // An error means that it has ended by itself.
         let _ = self.child.kill();
-        let killed = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
-            // Whoever traces it must let go of it first, and may hang.
-            if killed.elapsed() > STRACE_ENDS_WITHIN
-                && let Some(tracer) = self.tracer()
-            {
-                let _ = kill_process(tracer, Signal::KILL);
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        // Whoever traces it must let go of it first, and may hang.
+        if !ends_soon(&mut self.child)
+            && let Some(tracer) = self.tracer()
+        {
+            let _ = kill_process(tracer, Signal::KILL);
         }
+        self.child.wait().unwrap();
     }
 
     fn tracer(&self) -> Option<Pid> {

@@ -33,6 +33,15 @@ fn log_bytes(path: &Path) -> u64 {
     path.with_extension("db-wal").metadata().map_or(0, |facts| facts.len())
 }
 
+/// Waits until nothing is left in the log.
+async fn rest(path: &Path) {
+    let start = Instant::now();
+    while log_bytes(path) > 0 {
+        assert!(start.elapsed() < Duration::from_secs(30), "{} bytes", log_bytes(path));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 fn save(who: &str, number: i64) -> Change {
     let birthday =
         Birthday::from_stored(number % 12 + 1, number % 28 + 1, Some(1900 + number % 100)).unwrap();
@@ -148,11 +157,7 @@ async fn the_log_stays_small_through_a_long_mixed_run() {
     println!("76,800 saves beside readers: the log had at most {largest} bytes");
     assert!(largest < 32 << 20, "{largest} bytes");
     // At rest it is cut to nothing, and so are the pages of who was erased.
-    let start = Instant::now();
-    while log_bytes(&path) > 0 {
-        assert!(start.elapsed() < Duration::from_secs(30), "{} bytes", log_bytes(&path));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    rest(&path).await;
 }
 
 #[tokio::test]
@@ -303,17 +308,15 @@ async fn a_file_that_took_the_place_of_ours_keeps_what_others_write_to_it() {
     let (folder, path) = folder();
     let sqlite = open(&path);
     assert_eq!(sqlite.commit(save("Anna", 1)).await.unwrap(), Outcome::Done);
-    while log_bytes(&path) > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    rest(&path).await;
     let aside = folder.path().join("aside.db");
     std::fs::rename(&path, &aside).unwrap();
     std::fs::copy(&aside, &path).unwrap();
     let shell = Connection::open(&path).unwrap();
     shell.execute("DELETE FROM users", ()).unwrap();
     sqlite.commit(save("Bert", 1)).await.unwrap_err();
-    // Nothing more is to be heard of it.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A writer that had something to bring into the database would have done so.
+    tokio::time::sleep(2 * writer::REST_AFTER).await;
     sqlite.close().await;
     drop(sqlite);
     let users = |connection: &Connection| {

@@ -21,7 +21,7 @@ use crate::{Change, OpenError, Reason, StoreError};
 /// A checkpoint follows this many changes. Each touches a few pages, so the log stays at a few MiB.
 const CHANGES_A_CHECKPOINT: usize = 1000;
 /// Without a change for this long, the log is brought into the database and cut to nothing.
-const REST_AFTER: Duration = Duration::from_millis(500);
+pub(super) const REST_AFTER: Duration = Duration::from_millis(500);
 
 /// The one who writes.
 pub(super) struct Writer {
